@@ -1,0 +1,115 @@
+//! `delivery.json`: how the bytes of a release travel in this bundle.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::Digest,
+    error::{Code, Error, Result},
+    json::AuthenticBytes,
+    limits,
+    release::BlobRef,
+};
+
+/// The version of the delivery manifest that this program reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// Which stored file of the bundle yields which blobs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Delivery {
+    /// Always [`FORMAT`].
+    pub format: u32,
+    /// Whether the bundle holds everything.
+    pub kind: DeliveryKind,
+    /// The release digest.
+    pub release: Digest,
+    /// How packs were compressed: what a program needs to make the same bytes again.
+    pub compression: Compression,
+    /// `packs/0000.tar.zst` and so on, in this order.
+    pub packs: Vec<Pack>,
+    /// Blobs that are stored as they are, at `blobs/sha256/<digest>`, sorted.
+    pub blobs: Vec<BlobRef>,
+}
+
+/// How much of the release a bundle holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryKind {
+    /// All of it.
+    Full,
+}
+
+/// How packs were compressed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Compression {
+    /// Name and version of the library, such as `zstd 1.5.7`.
+    pub library: String,
+    /// Its level.
+    pub level: i32,
+    /// Bytes of a pack's tar in each frame but the last.
+    pub frame: u64,
+}
+
+/// One deterministic tar of blobs, cut into independent zstd frames.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pack {
+    /// Stored length and SHA-256 of each frame; together they are the pack.
+    pub frames: Vec<BlobRef>,
+    /// The blobs in the order of the tar.
+    pub blobs: Vec<BlobRef>,
+}
+
+impl Pack {
+    /// The path of the pack with this number in the bundle.
+    pub fn path(number: usize) -> String {
+        format!("packs/{number:04}.tar.zst")
+    }
+
+    /// Stored length in bytes.
+    pub fn stored_size(&self) -> u64 {
+        self.frames.iter().map(BlobRef::size).fold(0, u64::saturating_add)
+    }
+}
+
+impl Delivery {
+    /// Reads a delivery manifest whose bytes have been verified.
+    pub fn parse(bytes: &AuthenticBytes<'_>) -> Result<Self> {
+        let delivery: Self = bytes.parse("delivery.json")?;
+        if delivery.format != FORMAT {
+            return Err(Error::new(
+                Code::UnsupportedFormat,
+                "delivery.json",
+                format!("has format {}, this program reads {FORMAT}", delivery.format),
+            ));
+        }
+        delivery.check()?;
+        Ok(delivery)
+    }
+
+    fn check(&self) -> Result<()> {
+        let bad = |detail: String| Err(Error::new(Code::BadMetadata, "delivery.json", detail));
+        if !self.blobs.is_sorted_by(|a, b| a.digest() < b.digest()) {
+            return bad("blobs are not sorted, each once".into());
+        }
+        if self.compression.frame != limits::FRAME_BYTES as u64 {
+            return bad(format!("frames hold {} bytes, not {}", self.compression.frame, limits::FRAME_BYTES));
+        }
+        let mut seen: std::collections::HashSet<Digest> = self.blobs.iter().map(BlobRef::digest).collect();
+        for (number, pack) in self.packs.iter().enumerate() {
+            let path = Pack::path(number);
+            if pack.blobs.is_empty() || !pack.blobs.iter().all(|blob| seen.insert(blob.digest())) {
+                return bad(format!("{path} has no blob, or one that is stored twice"));
+            }
+            let tar = crate::tar::stream_size(&pack.blobs)
+                .ok_or_else(|| Error::new(Code::LimitExceeded, "delivery.json", format!("{path} is too large")))?;
+            if pack.frames.len() as u64 != tar.div_ceil(limits::FRAME_BYTES as u64)
+                || pack.frames.iter().any(|f| f.size() == 0 || f.size() > limits::STORED_FRAME_BYTES as u64)
+            {
+                return bad(format!("the frames of {path} do not fit its content"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! SHA-256 digests as a type without an empty value, and readers that compute them.
+
+use std::{fmt, io, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Code, Error, into_io};
+
+/// A SHA-256 digest (FIPS 180-4). Written as 64 lower-case hexadecimal digits; there is no empty or
+/// partial value, so that "no digest" can never compare equal to anything.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 lower-case hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        hex(&self.0)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_hex()
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    /// Reads exactly 64 lower-case hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let invalid = || Error::new(Code::BadMetadata, "digest", format!("'{text}' is not 64 lower-case hexadecimal digits"));
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(invalid());
+        }
+        unhex(text).and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(invalid)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes behind hexadecimal digits of either case; nothing if there are other characters or an odd number.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let nibble = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    text.as_bytes().chunks_exact(2).map(|pair| Some(nibble(*pair.first()?)? << 4 | nibble(*pair.last()?)?)).collect()
+}
+
+/// A digest that is being computed while bytes pass.
+#[derive(Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Takes more bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes so far.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+/// Passes on exactly `length` bytes with the digest `expected`; the last read fails if they are not that.
+/// A reader that was read to its end without an error has therefore been verified.
+pub struct VerifyingReader<R> {
+    inner: R,
+    left: u64,
+    hasher: Option<Hasher>,
+    expected: Digest,
+    subject: String,
+}
+
+impl<R: io::Read> VerifyingReader<R> {
+    /// `subject` names the content in errors.
+    pub fn new(inner: R, length: u64, expected: Digest, subject: impl Into<String>) -> Self {
+        Self { inner, left: length, hasher: Some(Hasher::default()), expected, subject: subject.into() }
+    }
+}
+
+impl<R: io::Read> io::Read for VerifyingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = buffer.get_mut(..most).unwrap_or_default();
+        let count = if most == 0 { 0 } else { self.inner.read(buffer)? };
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(buffer.get(..count).unwrap_or_default());
+        }
+        self.left = self.left.saturating_sub(count as u64);
+        if count == 0 && self.left > 0 {
+            return Err(into_io(Error::new(Code::Truncated, &self.subject, format!("{} bytes are missing", self.left))));
+        }
+        if self.left == 0
+            && let Some(hasher) = self.hasher.take()
+        {
+            let found = hasher.finish();
+            if found != self.expected {
+                return Err(into_io(Error::new(
+                    Code::DigestMismatch,
+                    &self.subject,
+                    format!("has the digest {found}, signed is {}", self.expected),
+                )));
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,176 @@
+//! JSON as far as it may be trusted: strict reading, and the canonical form that TUF signs.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Serialize,
+    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+
+use crate::{
+    digest::Digest,
+    error::{Code, Error, Result},
+    limits,
+};
+
+/// Bytes whose digest or signatures have been verified: what may be interpreted. Only this crate makes it.
+pub struct AuthenticBytes<'a>(&'a [u8]);
+
+impl<'a> AuthenticBytes<'a> {
+    /// `bytes` if they have the signed digest.
+    pub fn from_digest(bytes: &'a [u8], digest: Digest, subject: &str) -> Result<Self> {
+        let found = Digest::of(bytes);
+        if found != digest {
+            return Err(Error::new(Code::DigestMismatch, subject, format!("has the digest {found}, signed is {digest}")));
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Reads them as the JSON of a `T`.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, subject: &str) -> Result<T> {
+        // Types of this crate refuse duplicate and unknown keys themselves, so no tree of values is built.
+        serde_json::from_slice(self.0).map_err(|e| Error::new(Code::BadMetadata, subject, e.to_string()))
+    }
+}
+
+/// Reads JSON strictly: no key twice, integers only, at most [`limits::JSON_DEPTH`] deep, ASCII keys,
+/// nothing after the value. `subject` names it in errors.
+pub fn parse(bytes: &[u8], subject: &str) -> Result<Value> {
+    let error = |e: &dyn fmt::Display| Error::new(Code::BadJson, subject, e.to_string());
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let Strict(value) = Strict::deserialize(&mut reader).map_err(|e| error(&e))?;
+    reader.end().map_err(|e| error(&e))?;
+    if depth(&value) > limits::JSON_DEPTH {
+        return Err(error(&"is nested too deeply"));
+    }
+    Ok(value)
+}
+
+/// `value` as OLPC canonical JSON, the form that TUF signs (TUF 4.2): sorted keys, no white space, only
+/// `"` and `\` escaped. Numbers other than integers are refused when JSON is read.
+pub fn canonical(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_canonical(value, &mut out);
+    out
+}
+
+/// A value of ours as canonical JSON.
+pub fn to_canonical<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let value = serde_json::to_value(value).map_err(|e| Error::new(Code::BadMetadata, "value", e.to_string()))?;
+    Ok(canonical(&value))
+}
+
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend(b"null"),
+        Value::Bool(true) => out.extend(b"true"),
+        Value::Bool(false) => out.extend(b"false"),
+        Value::Number(number) => out.extend(number.to_string().as_bytes()),
+        Value::String(text) => write_string(text, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(map) => {
+            // `serde_json::Map` is sorted by code points unless a dependency turns that off; do not rely on it.
+            let mut keys: Vec<_> = map.iter().collect();
+            keys.sort_by_key(|(key, _)| *key);
+            out.push(b'{');
+            for (i, (key, item)) in keys.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_string(key, out);
+                out.push(b':');
+                write_canonical(item, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+fn depth(value: &Value) -> usize {
+    // serde_json itself stops at 128, so this recursion is bounded.
+    match value {
+        Value::Array(items) => items.iter().map(depth).max().unwrap_or(0).saturating_add(1),
+        Value::Object(map) => map.values().map(depth).max().unwrap_or(0).saturating_add(1),
+        _ => 0,
+    }
+}
+
+/// A [`Value`] that was read with the rules of [`parse`].
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StrictVisitor;
+
+        impl<'de> Visitor<'de> for StrictVisitor {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON without fractions and duplicate keys")
+            }
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+                Ok(Value::Bool(value))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+                Ok(Value::Number(Number::from(value)))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+                Ok(Value::Number(Number::from(value)))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+                Ok(Value::String(value.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(Strict(item)) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Value::Array(items))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                let mut entries = Map::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    if !key.is_ascii() {
+                        return Err(de::Error::custom(format!("key {key:?} is not ASCII")));
+                    }
+                    let Strict(value) = map.next_value()?;
+                    if entries.insert(key.clone(), value).is_some() {
+                        return Err(de::Error::custom(format!("key {key:?} appears twice")));
+                    }
+                }
+                Ok(Value::Object(entries))
+            }
+        }
+
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}

@@ -1,0 +1,22 @@
+//! Every limit of the format in one place. Each is checked before memory is taken.
+
+/// Length of one metadata file, root, timestamp, snapshot or targets, in bytes.
+pub const METADATA_BYTES: u64 = 16 << 20;
+/// New roots that are followed in one go (TUF 5.3.3).
+pub const ROOT_ROTATIONS: u64 = 256;
+/// Length of `release.json`, in bytes.
+pub const RELEASE_BYTES: u64 = 16 << 20;
+/// Length of `delivery.json`, in bytes: some 600,000 blobs.
+pub const DELIVERY_BYTES: u64 = 48 << 20;
+/// Length of `index.json` and of `oci-layout`, in bytes.
+pub const OCI_BYTES: u64 = 4 << 20;
+/// Length of a tree, in bytes: some 400,000 files.
+pub const TREE_BYTES: u64 = 64 << 20;
+/// Depth of JSON.
+pub const JSON_DEPTH: usize = 64;
+/// Length of one path, in bytes.
+pub const PATH_BYTES: usize = 1024;
+/// Bytes of a pack's tar that one independent zstd frame holds; the last one may hold fewer.
+pub const FRAME_BYTES: usize = 8 << 20;
+/// Stored bytes of one frame: zstd's bound for [`FRAME_BYTES`] is some 32 KiB more than that.
+pub const STORED_FRAME_BYTES: usize = FRAME_BYTES + (64 << 10);
