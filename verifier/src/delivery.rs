@@ -69,7 +69,10 @@ impl Pack {
 
     /// Stored length in bytes.
     pub fn stored_size(&self) -> u64 {
-        self.frames.iter().map(BlobRef::size).fold(0, u64::saturating_add)
+        self.frames
+            .iter()
+            .map(BlobRef::size)
+            .fold(0, u64::saturating_add)
     }
 }
 
@@ -81,7 +84,10 @@ impl Delivery {
             return Err(Error::new(
                 Code::UnsupportedFormat,
                 "delivery.json",
-                format!("has format {}, this program reads {FORMAT}", delivery.format),
+                format!(
+                    "has format {}, this program reads {FORMAT}",
+                    delivery.format
+                ),
             ));
         }
         delivery.check()?;
@@ -94,18 +100,31 @@ impl Delivery {
             return bad("blobs are not sorted, each once".into());
         }
         if self.compression.frame != limits::FRAME_BYTES as u64 {
-            return bad(format!("frames hold {} bytes, not {}", self.compression.frame, limits::FRAME_BYTES));
+            return bad(format!(
+                "frames hold {} bytes, not {}",
+                self.compression.frame,
+                limits::FRAME_BYTES
+            ));
         }
-        let mut seen: std::collections::HashSet<Digest> = self.blobs.iter().map(BlobRef::digest).collect();
+        let mut seen: std::collections::HashSet<Digest> =
+            self.blobs.iter().map(BlobRef::digest).collect();
         for (number, pack) in self.packs.iter().enumerate() {
             let path = Pack::path(number);
             if pack.blobs.is_empty() || !pack.blobs.iter().all(|blob| seen.insert(blob.digest())) {
                 return bad(format!("{path} has no blob, or one that is stored twice"));
             }
-            let tar = crate::tar::stream_size(&pack.blobs)
-                .ok_or_else(|| Error::new(Code::LimitExceeded, "delivery.json", format!("{path} is too large")))?;
+            let tar = crate::tar::stream_size(&pack.blobs).ok_or_else(|| {
+                Error::new(
+                    Code::LimitExceeded,
+                    "delivery.json",
+                    format!("{path} is too large"),
+                )
+            })?;
             if pack.frames.len() as u64 != tar.div_ceil(limits::FRAME_BYTES as u64)
-                || pack.frames.iter().any(|f| f.size() == 0 || f.size() > limits::STORED_FRAME_BYTES as u64)
+                || pack
+                    .frames
+                    .iter()
+                    .any(|f| f.size() == 0 || f.size() > limits::STORED_FRAME_BYTES as u64)
             {
                 return bad(format!("the frames of {path} do not fit its content"));
             }

@@ -53,11 +53,20 @@ impl FromStr for Digest {
 
     /// Reads exactly 64 lower-case hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let invalid = || Error::new(Code::BadMetadata, "digest", format!("'{text}' is not 64 lower-case hexadecimal digits"));
+        let invalid = || {
+            Error::new(
+                Code::BadMetadata,
+                "digest",
+                format!("'{text}' is not 64 lower-case hexadecimal digits"),
+            )
+        };
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(invalid());
         }
-        unhex(text).and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(invalid)
+        unhex(text)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(invalid)
     }
 }
 
@@ -71,19 +80,28 @@ impl TryFrom<String> for Digest {
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The bytes behind hexadecimal digits of either case; nothing if there are other characters or an odd number.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let nibble = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let nibble = |c: u8| {
+        char::from(c)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     if !text.len().is_multiple_of(2) {
         return None;
     }
-    text.as_bytes().chunks_exact(2).map(|pair| Some(nibble(*pair.first()?)? << 4 | nibble(*pair.last()?)?)).collect()
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| Some(nibble(*pair.first()?)? << 4 | nibble(*pair.last()?)?))
+        .collect()
 }
 
 /// A digest that is being computed while bytes pass.
@@ -115,7 +133,13 @@ pub struct VerifyingReader<R> {
 impl<R: io::Read> VerifyingReader<R> {
     /// `subject` names the content in errors.
     pub fn new(inner: R, length: u64, expected: Digest, subject: impl Into<String>) -> Self {
-        Self { inner, left: length, hasher: Some(Hasher::default()), expected, subject: subject.into() }
+        Self {
+            inner,
+            left: length,
+            hasher: Some(Hasher::default()),
+            expected,
+            subject: subject.into(),
+        }
     }
 }
 
@@ -124,15 +148,25 @@ impl<R: io::Read> io::Read for VerifyingReader<R> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let buffer = buffer.get_mut(..most).unwrap_or_default();
-        let count = if most == 0 { 0 } else { self.inner.read(buffer)? };
+        let count = if most == 0 {
+            0
+        } else {
+            self.inner.read(buffer)?
+        };
         if let Some(hasher) = &mut self.hasher {
             hasher.update(buffer.get(..count).unwrap_or_default());
         }
         self.left = self.left.saturating_sub(count as u64);
         if count == 0 && self.left > 0 {
-            return Err(into_io(Error::new(Code::Truncated, &self.subject, format!("{} bytes are missing", self.left))));
+            return Err(into_io(Error::new(
+                Code::Truncated,
+                &self.subject,
+                format!("{} bytes are missing", self.left),
+            )));
         }
         if self.left == 0
             && let Some(hasher) = self.hasher.take()

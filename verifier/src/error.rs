@@ -109,12 +109,22 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error about `subject`, a path, member or role, with what exactly is wrong.
     pub fn new(code: Code, subject: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { code, subject: subject.into(), detail: detail.into(), source: None }
+        Self {
+            code,
+            subject: subject.into(),
+            detail: detail.into(),
+            source: None,
+        }
     }
 
     /// What the operating system said of `subject`.
     pub fn io(subject: impl Into<String>, source: io::Error) -> Self {
-        Self { code: Code::Io, subject: subject.into(), detail: source.to_string(), source: Some(source) }
+        Self {
+            code: Code::Io,
+            subject: subject.into(),
+            detail: source.to_string(),
+            source: Some(source),
+        }
     }
 
     /// Why it was refused.

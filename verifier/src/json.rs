@@ -22,7 +22,11 @@ impl<'a> AuthenticBytes<'a> {
     pub fn from_digest(bytes: &'a [u8], digest: Digest, subject: &str) -> Result<Self> {
         let found = Digest::of(bytes);
         if found != digest {
-            return Err(Error::new(Code::DigestMismatch, subject, format!("has the digest {found}, signed is {digest}")));
+            return Err(Error::new(
+                Code::DigestMismatch,
+                subject,
+                format!("has the digest {found}, signed is {digest}"),
+            ));
         }
         Ok(Self(bytes))
     }
@@ -35,7 +39,8 @@ impl<'a> AuthenticBytes<'a> {
     /// Reads them as the JSON of a `T`.
     pub(crate) fn parse<T: DeserializeOwned>(&self, subject: &str) -> Result<T> {
         // Types of this crate refuse duplicate and unknown keys themselves, so no tree of values is built.
-        serde_json::from_slice(self.0).map_err(|e| Error::new(Code::BadMetadata, subject, e.to_string()))
+        serde_json::from_slice(self.0)
+            .map_err(|e| Error::new(Code::BadMetadata, subject, e.to_string()))
     }
 }
 
@@ -62,7 +67,8 @@ pub fn canonical(value: &Value) -> Vec<u8> {
 
 /// A value of ours as canonical JSON.
 pub fn to_canonical<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let value = serde_json::to_value(value).map_err(|e| Error::new(Code::BadMetadata, "value", e.to_string()))?;
+    let value = serde_json::to_value(value)
+        .map_err(|e| Error::new(Code::BadMetadata, "value", e.to_string()))?;
     Ok(canonical(&value))
 }
 

@@ -1,15 +1,19 @@
 //! The trusted core of Sealift: what a bundle is, and who signed it.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod bundle;
 pub mod delivery;
 pub mod digest;
 pub mod error;
 pub mod json;
 pub mod limits;
+pub mod oci;
+pub mod pack;
 pub mod path;
 pub mod release;
 pub mod tar;
 pub mod time;
 pub mod tree;
+pub mod tuf;
 
 pub use error::{Code, Error, Failure, Result};

@@ -48,7 +48,10 @@ impl FromStr for EntryPath {
         if text.chars().any(|c| c.is_control() || c == '\\') {
             return refuse("has a control character or a backslash");
         }
-        if text.split('/').any(|part| matches!(part, "" | "." | "..") || part.len() > 255) {
+        if text
+            .split('/')
+            .any(|part| matches!(part, "" | "." | "..") || part.len() > 255)
+        {
             return refuse("is absolute, or has an empty, `.`, `..` or overlong part");
         }
         Ok(Self(text.to_owned()))
@@ -96,8 +99,12 @@ impl FromStr for Name {
         let part = |part: &str| {
             part.starts_with(plain)
                 && part.ends_with(plain)
-                && part.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '-'))
-                && !["..", "._", "_.", ".-", "-.", "_-", "-_", "___"].iter().any(|twice| part.contains(twice))
+                && part
+                    .chars()
+                    .all(|c| plain(c) || matches!(c, '.' | '_' | '-'))
+                && !["..", "._", "_.", ".-", "-.", "_-", "-_", "___"]
+                    .iter()
+                    .any(|twice| part.contains(twice))
         };
         if text.len() <= 100 && text.split('/').all(part) {
             return Ok(Self(text.to_owned()));

@@ -215,20 +215,35 @@ impl Release {
         // A capability called `a/b` would lie inside one called `a`.
         for (i, outer) in self.capabilities.iter().enumerate() {
             let inside = format!("{}/", outer.name);
-            if self.capabilities.iter().skip(i).any(|inner| inner.name.as_str().starts_with(&inside)) {
+            if self
+                .capabilities
+                .iter()
+                .skip(i)
+                .any(|inner| inner.name.as_str().starts_with(&inside))
+            {
                 return bad(format!("a capability lies inside {}", outer.name));
             }
         }
         for capability in &self.capabilities {
             if !capability.artifacts.is_sorted_by(|a, b| a.name < b.name) {
-                return bad(format!("{}: artifacts are not sorted by name, each name once", capability.name));
+                return bad(format!(
+                    "{}: artifacts are not sorted by name, each name once",
+                    capability.name
+                ));
             }
-            let names: BTreeSet<&str> = capability.artifacts.iter().map(|a| a.name.as_str()).collect();
+            let names: BTreeSet<&str> = capability
+                .artifacts
+                .iter()
+                .map(|a| a.name.as_str())
+                .collect();
             for artifact in &capability.artifacts {
                 let mut above = artifact.name.as_str();
                 while let Some((parent, _)) = above.rsplit_once('/') {
                     if names.contains(parent) {
-                        return bad(format!("{}: artifact {} lies inside {parent}", capability.name, artifact.name));
+                        return bad(format!(
+                            "{}: artifact {} lies inside {parent}",
+                            capability.name, artifact.name
+                        ));
                     }
                     above = parent;
                 }
@@ -239,15 +254,18 @@ impl Release {
 
     /// All artifacts with their capabilities, in the order of the manifest.
     pub fn artifacts(&self) -> impl Iterator<Item = (&Capability, &Artifact)> {
-        self.capabilities.iter().flat_map(|c| c.artifacts.iter().map(move |a| (c, a)))
+        self.capabilities
+            .iter()
+            .flat_map(|c| c.artifacts.iter().map(move |a| (c, a)))
     }
 
     /// All images with their references (`org.opencontainers.image.ref.name`), in the order of the manifest.
     pub fn images(&self) -> impl Iterator<Item = (String, &Image)> {
-        self.artifacts().filter_map(|(capability, artifact)| match &artifact.content {
-            Content::Image(image) => Some((image_reference(capability, artifact), image)),
-            _ => None,
-        })
+        self.artifacts()
+            .filter_map(|(capability, artifact)| match &artifact.content {
+                Content::Image(image) => Some((image_reference(capability, artifact), image)),
+                _ => None,
+            })
     }
 }
 

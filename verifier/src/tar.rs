@@ -44,5 +44,7 @@ pub fn blob_path(digest: crate::digest::Digest) -> String {
 
 /// Length of a pack's tar with these blobs; nothing if that does not fit 64 bits.
 pub fn stream_size(blobs: &[BlobRef]) -> Option<u64> {
-    blobs.iter().try_fold(END, |sum, blob| sum.checked_add(member_size(blob.size())?))
+    blobs
+        .iter()
+        .try_fold(END, |sum, blob| sum.checked_add(member_size(blob.size())?))
 }

@@ -31,7 +31,13 @@ impl FromStr for Time {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let invalid = || Error::new(Code::BadMetadata, format!("time {text:?}"), "is not of the form 2026-03-01T12:00:00Z");
+        let invalid = || {
+            Error::new(
+                Code::BadMetadata,
+                format!("time {text:?}"),
+                "is not of the form 2026-03-01T12:00:00Z",
+            )
+        };
         let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
         if time.to_string() != text || text.len() != 20 {
             return Err(invalid());

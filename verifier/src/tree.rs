@@ -74,18 +74,41 @@ impl TryFrom<RawEntry> for Entry {
             (Some(mode), Some(size), Some(digest), None) => Node::File { mode, size, digest },
             (None, None, None, Some(target)) => Node::Symlink { target },
             (None, None, None, None) => Node::Dir,
-            _ => return Err(Error::new(Code::BadMetadata, raw.path.as_str(), "is neither a file, a link nor a folder")),
+            _ => {
+                return Err(Error::new(
+                    Code::BadMetadata,
+                    raw.path.as_str(),
+                    "is neither a file, a link nor a folder",
+                ));
+            }
         };
-        Ok(Self { path: raw.path, node })
+        Ok(Self {
+            path: raw.path,
+            node,
+        })
     }
 }
 
 impl From<Entry> for RawEntry {
     fn from(entry: Entry) -> Self {
-        let raw = Self { path: entry.path, mode: None, size: None, digest: None, link: None };
+        let raw = Self {
+            path: entry.path,
+            mode: None,
+            size: None,
+            digest: None,
+            link: None,
+        };
         match entry.node {
-            Node::File { mode, size, digest } => Self { mode: Some(mode), size: Some(size), digest: Some(digest), ..raw },
-            Node::Symlink { target } => Self { link: Some(target), ..raw },
+            Node::File { mode, size, digest } => Self {
+                mode: Some(mode),
+                size: Some(size),
+                digest: Some(digest),
+                ..raw
+            },
+            Node::Symlink { target } => Self {
+                link: Some(target),
+                ..raw
+            },
             Node::Dir => raw,
         }
     }
@@ -116,7 +139,11 @@ impl Tree {
         if !self.entries.is_sorted_by(|a, b| a.path < b.path) {
             return bad("entries are not sorted by path, each path once".into());
         }
-        let nodes: BTreeMap<&str, &Node> = self.entries.iter().map(|e| (e.path.as_str(), &e.node)).collect();
+        let nodes: BTreeMap<&str, &Node> = self
+            .entries
+            .iter()
+            .map(|e| (e.path.as_str(), &e.node))
+            .collect();
         // Folders seen already, so that the parents of 70,000 files in few folders are not looked up again.
         let mut folders = BTreeSet::new();
         for entry in &self.entries {
@@ -126,14 +153,20 @@ impl Tree {
                     break;
                 }
                 if nodes.contains_key(parent) {
-                    return bad(format!("{} lies inside {parent}, which is no folder", entry.path));
+                    return bad(format!(
+                        "{} lies inside {parent}, which is no folder",
+                        entry.path
+                    ));
                 }
                 above = parent;
             }
             if let Node::Symlink { target } = &entry.node
                 && !stays_inside(&entry.path, target)
             {
-                return bad(format!("the link {} leads outside, to {target:?}", entry.path));
+                return bad(format!(
+                    "the link {} leads outside, to {target:?}",
+                    entry.path
+                ));
             }
         }
         Ok(())
@@ -154,6 +187,9 @@ pub fn stays_inside(path: &EntryPath, target: &str) -> bool {
     let depth = path.parts().count().saturating_sub(1);
     let ups = target.split('/').take_while(|part| *part == "..").count();
     let mut rest = target.split('/').skip(ups).peekable();
-    let sane = !target.is_empty() && target.len() <= crate::limits::PATH_BYTES && !target.chars().any(char::is_control);
-    sane && ups <= depth && (rest.peek().is_none() || rest.all(|part| !matches!(part, "" | "." | "..")))
+    let sane = !target.is_empty()
+        && target.len() <= crate::limits::PATH_BYTES
+        && !target.chars().any(char::is_control);
+    sane && ups <= depth
+        && (rest.peek().is_none() || rest.all(|part| !matches!(part, "" | "." | "..")))
 }
