@@ -220,18 +220,26 @@ fn expect(stream: &mut dyn Read, expected: &[u8], path: &str) -> Result<()> {
 }
 
 /// A piece of a pack's tar that is being compressed.
-pub struct PendingFrame(Receiver<io::Result<Vec<u8>>>);
+pub struct PendingFrame(Receiver<io::Result<StoredFrame>>);
+
+/// A compressed frame, as it is stored.
+pub struct StoredFrame {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Their SHA-256.
+    pub digest: Digest,
+}
 
 impl PendingFrame {
     /// Waits for the stored bytes.
-    pub fn wait(self) -> io::Result<Vec<u8>> {
+    pub fn wait(self) -> io::Result<StoredFrame> {
         self.0
             .recv()
             .unwrap_or_else(|_| Err(io::Error::other("a compressing thread ended early")))
     }
 }
 
-type Job = (Vec<u8>, SyncSender<io::Result<Vec<u8>>>);
+type Job = (Vec<u8>, SyncSender<io::Result<StoredFrame>>);
 
 /// Threads that compress frames. The bytes do not depend on how many there are.
 pub struct Compressor {
@@ -253,7 +261,10 @@ impl Compressor {
                         let job = queue.lock().map(|queue| queue.recv());
                         let Ok(Ok((content, done))) = job else { break };
                         let stored = match &mut zstd {
-                            Ok(zstd) => zstd.compress(&content),
+                            Ok(zstd) => zstd.compress(&content).map(|bytes| StoredFrame {
+                                digest: Digest::of(&bytes),
+                                bytes,
+                            }),
                             Err(e) => Err(io::Error::new(e.kind(), e.to_string())),
                         };
                         // Nobody waits any more if the build was given up.
@@ -304,10 +315,9 @@ pub fn repack(
     let mut pending = std::collections::VecDeque::new();
     let mut signed = pack.frames.iter();
     let mut emit = |frame: PendingFrame| -> Result<()> {
-        let bytes = frame.wait().map_err(|e| Error::io(path, e))?;
-        let same = signed
-            .next()
-            .is_some_and(|s| s.size() == bytes.len() as u64 && s.digest() == Digest::of(&bytes));
+        let frame = frame.wait().map_err(|e| Error::io(path, e))?;
+        let found = BlobRef(frame.digest, frame.bytes.len() as u64);
+        let same = signed.next().is_some_and(|signed| *signed == found);
         if !same {
             return Err(Error::new(
                 Code::DigestMismatch,
@@ -315,7 +325,7 @@ pub fn repack(
                 "is made into other bytes by this program's zstd",
             ));
         }
-        stored(&bytes).map_err(|e| Error::io(path, e))
+        stored(&frame.bytes).map_err(|e| Error::io(path, e))
     };
     let mut stream = PackStream {
         blobs: pack.blobs.iter(),
@@ -418,7 +428,7 @@ mod tests {
         let compressor = Compressor::new(2);
         let frames: Vec<_> = tar
             .chunks(FRAME_BYTES)
-            .map(|c| compressor.compress(c.to_vec()).wait().unwrap())
+            .map(|c| compressor.compress(c.to_vec()).wait().unwrap().bytes)
             .collect();
         let refs = frames
             .iter()
@@ -507,7 +517,7 @@ mod tests {
         let stored = Compressor::new(1).compress(content).wait().unwrap();
         assert_eq!(compression().library, "zstd 1.5.7");
         assert_eq!(
-            Digest::of(&stored).to_hex(),
+            stored.digest.to_hex(),
             "09cdfec90f3715e93b7f25fb7be7ba120ca2edc9b4d8f3c76fbcf2916697be1d"
         );
     }

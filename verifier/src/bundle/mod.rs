@@ -163,6 +163,12 @@ impl Unverified {
         })
     }
 
+    /// The files of `metadata/` as they came, with their paths and in order, not verified, and where in the
+    /// bundle they end: what adding a signature starts from.
+    pub fn claimed_metadata(&self) -> (Vec<(String, Vec<u8>)>, u64) {
+        (self.head.files(), self.head.end)
+    }
+
     /// Verifies everything but the payload, and every header, padding and length of the whole file.
     /// Expiry is judged by `now`. `observe` hears of each check that was passed, in order.
     pub fn verify(
