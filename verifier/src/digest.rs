@@ -80,12 +80,13 @@ impl TryFrom<String> for Digest {
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+    bytes.iter().fold(
+        String::with_capacity(bytes.len().saturating_mul(2)),
+        |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
-        })
+        },
+    )
 }
 
 /// The bytes behind hexadecimal digits of either case; nothing if there are other characters or an odd number.

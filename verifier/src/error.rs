@@ -27,6 +27,11 @@ macro_rules! codes {
                 match self { $(Code::$variant => $name,)+ }
             }
 
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($doc),+),)+ }
+            }
+
             /// One thing to do about it.
             pub const fn hint(self) -> &'static str {
                 match self { $(Code::$variant => $hint,)+ }
@@ -86,12 +91,70 @@ codes! {
     DelegationUnsupported = "delegation-unsupported", "sign targets with the release key itself";
     /// A path that is absolute, climbs, or has characters that no file should have.
     PathInvalid = "path-invalid", "paths are relative, without `..`, backslashes or control characters";
-    /// A blob, item or target that the bundle does not hold.
+    /// The release needs a blob that its bundle does not hold.
+    Incomplete = "incomplete", "the bundle was made without some of its content; ask the vendor for a correct one";
+    /// A blob, item or target that is not there.
     NotFound = "not-found", "list what is there with `sealift-verifier inspect`";
     /// Something is there already and is never overwritten.
     AlreadyExists = "already-exists", "nothing is ever overwritten: choose an empty folder";
     /// The command line asks for something that makes no sense.
     Usage = "usage", "see --help";
+}
+
+impl Code {
+    /// Whether this says that something is not what the trusted keys signed, or not as the format demands.
+    /// Programs end with 3 then; with 2 for [`Code::Usage`]; and with 1 if the fault may lie elsewhere.
+    pub const fn is_not_authentic(self) -> bool {
+        !matches!(
+            self,
+            Self::Io | Self::NotAFile | Self::NotFound | Self::AlreadyExists | Self::Usage
+        )
+    }
+}
+
+/// A failure as people read it on standard error: `error[code]: message`, and a hint if there is one. All
+/// programs write their errors with this, so that they look alike.
+///
+/// ```
+/// use sealift_verifier::{Code, Error, error::render_text};
+/// let text = render_text(&Error::new(Code::Truncated, "acme.bundle", "ends within targets.json"));
+/// assert!(text.starts_with("error[truncated]: acme.bundle: ends within targets.json\n  hint: the copy"));
+/// ```
+pub fn render_text(failure: &dyn Failure) -> String {
+    let message = failure.to_string();
+    let lines: Vec<String> = message.lines().map(printable).collect();
+    let mut text = format!("error[{}]: {}\n", failure.code(), lines.join("\n"));
+    if !failure.hint().is_empty() {
+        text.push_str("  hint: ");
+        text.push_str(failure.hint());
+        text.push('\n');
+    }
+    text
+}
+
+/// A failure as machines read it: `{"code", "message", "hint"}`, the value of the key `error` of what a
+/// program writes to standard output with `--output json`.
+pub fn render_json(failure: &dyn Failure) -> serde_json::Value {
+    serde_json::json!({
+        "code": failure.code(),
+        "hint": failure.hint(),
+        "message": failure.to_string(),
+    })
+}
+
+/// `text` with everything escaped that could move a terminal's cursor, begin a line, hide other text or
+/// turn its direction: names and texts that came with content are shown with this.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || invisible {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// What was refused ([`Code`]), with what (`subject`: a member, a file, a role) and why.

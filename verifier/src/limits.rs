@@ -2,6 +2,8 @@
 
 /// Length of one metadata file, root, timestamp, snapshot or targets, in bytes.
 pub const METADATA_BYTES: u64 = 16 << 20;
+/// Length of all metadata of a bundle with its headers, in bytes: nobody has signed for it when it is read.
+pub const HEAD_BYTES: u64 = 64 << 20;
 /// New roots that are followed in one go (TUF 5.3.3).
 pub const ROOT_ROTATIONS: u64 = 256;
 /// Length of `release.json`, in bytes.

@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use crate::{error::Result, json, release::Release};
+use crate::{
+    error::Result,
+    json,
+    release::{BlobRef, Release},
+};
 
 /// The content of `oci-layout`.
 pub const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -17,7 +21,7 @@ pub fn index(release: &Release) -> Result<Vec<u8>> {
                 .blobs
                 .iter()
                 .find(|b| b.digest() == image.digest)
-                .map_or(0, |b| b.size());
+                .map_or(0, BlobRef::size);
             json!({
                 "annotations": { "org.opencontainers.image.ref.name": reference },
                 "digest": format!("sha256:{}", image.digest),

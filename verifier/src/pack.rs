@@ -73,7 +73,7 @@ pub fn unpack(
     // Up to the end of the archive after the last blob, so that a pack read to its end is checked whole.
     let to = starts.get(last.saturating_add(1)).copied().unwrap_or(total);
     let frame = FRAME_BYTES as u64;
-    let (from_frame, to_frame) = (from / frame, to.div_ceil(frame));
+    let (from_frame, to_frame) = (from.div_euclid(frame), to.div_ceil(frame));
     let open = |number: u64| open_frame(pack, path, frames, number, total);
 
     let mut walk = |stream: &mut dyn Read| -> Result<()> {
@@ -109,7 +109,7 @@ pub fn unpack(
             )?;
         }
         if to == total {
-            expect(stream, &[0; tar::END as usize], path)?;
+            expect(stream, &tar::ZEROS, path)?;
         }
         Ok(())
     };
@@ -387,6 +387,12 @@ impl Read for PackStream<'_> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 mod tests {
     use super::*;
 
@@ -401,7 +407,7 @@ mod tests {
         // Three blobs over three frames; the middle one spans a whole frame.
         let contents = vec![
             vec![1; 1000],
-            (0..FRAME_BYTES * 2).map(|i| (i * i >> 7) as u8).collect(),
+            (0..FRAME_BYTES * 2).map(|i| ((i * i) >> 7) as u8).collect(),
             b"end".to_vec(),
         ];
         let blobs: Vec<_> = contents
@@ -453,7 +459,7 @@ mod tests {
                 pack.blobs
                     .iter()
                     .position(|b| b.digest() == digest)
-                    .is_some_and(|i| choice >> i & 1 == 1)
+                    .is_some_and(|i| (choice >> i) & 1 == 1)
             };
             let mut found = Vec::new();
             unpack(&pack, "p", &stored, &wanted, &mut |blob, content| {

@@ -117,6 +117,14 @@ pub struct Image {
     pub blobs: Vec<BlobRef>,
 }
 
+impl Image {
+    /// Whether the blobs are sorted, each once, and the manifest or index is one of them.
+    fn is_well_formed(&self) -> bool {
+        self.blobs.is_sorted_by(|a, b| a.digest() < b.digest())
+            && self.blobs.iter().any(|b| b.digest() == self.digest)
+    }
+}
+
 /// A folder as a [`crate::tree::Tree`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -237,6 +245,14 @@ impl Release {
                 .map(|a| a.name.as_str())
                 .collect();
             for artifact in &capability.artifacts {
+                if let Content::Image(image) = &artifact.content
+                    && !image.is_well_formed()
+                {
+                    return bad(format!(
+                        "{}: the blobs of image {} are not sorted, or lack the image itself",
+                        capability.name, artifact.name
+                    ));
+                }
                 let mut above = artifact.name.as_str();
                 while let Some((parent, _)) = above.rsplit_once('/') {
                     if names.contains(parent) {

@@ -8,8 +8,10 @@ use crate::release::BlobRef;
 
 /// Length of a header and unit of padding, in bytes.
 pub const BLOCK: u64 = 512;
-/// Two blocks of zeros end an archive.
+/// Length of what ends an archive, in bytes.
 pub const END: u64 = 2 * BLOCK;
+/// What ends an archive: two blocks of zeros.
+pub const ZEROS: [u8; 1024] = [0; 1024];
 
 /// The header of the member at `path` (at most 100 bytes of ASCII) with `size` bytes of content.
 pub fn header(path: &str, size: u64) -> [u8; 512] {

@@ -61,7 +61,7 @@ enum Place {
 impl Authentic {
     pub(super) fn new(
         file: Medium,
-        head: Head,
+        head: &Head,
         trusted: TrustedSet,
         observe: &mut dyn FnMut(Check),
     ) -> Result<Self> {
@@ -109,11 +109,12 @@ impl Authentic {
             ));
         }
         layout.agree(&delivery)?;
-        for (index, expected) in [(2, oci::LAYOUT.to_vec()), (3, oci::index(&release)?)] {
-            if authentic(index)?.as_bytes() != expected {
+        let derived = [oci::LAYOUT.to_vec(), oci::index(&release)?];
+        for ((member, bytes), derived) in fixed.iter().skip(2).zip(derived) {
+            if *bytes != derived {
                 return Err(Error::new(
                     Code::BadMetadata,
-                    FIXED[index],
+                    &member.path,
                     "does not follow from release.json",
                 ));
             }
@@ -221,7 +222,7 @@ impl Authentic {
         let mut need = |digest: Digest, size: u64| {
             if !self.places.contains_key(&digest) {
                 return Err(Error::new(
-                    Code::NotFound,
+                    Code::Incomplete,
                     format!("blob {digest}"),
                     "is needed by the release, but not in the bundle",
                 ));
@@ -242,7 +243,7 @@ impl Authentic {
                     .iter()
                     .try_for_each(|b| need(b.digest(), b.size()))?,
                 Content::File(file) | Content::Config(file) | Content::Notice(file) => {
-                    need(file.digest, file.size)?
+                    need(file.digest, file.size)?;
                 }
                 Content::Tree(tree) => {
                     need(tree.digest, tree.size)?;

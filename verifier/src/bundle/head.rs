@@ -94,7 +94,7 @@ impl Head {
 
 /// The content of the member at `position` if it is called `name`, moving `position` behind it.
 fn member(file: &Medium, position: &mut u64, name: &str) -> Result<Option<Vec<u8>>> {
-    let mut block = [0; BLOCK as usize];
+    let mut block = [0; 512];
     file.read_at(&mut block, *position)?;
     // Eleven octal digits (POSIX ustar); metadata is far too small for any other form.
     let digits = std::str::from_utf8(block.get(124..135).unwrap_or_default()).unwrap_or_default();
@@ -106,7 +106,8 @@ fn member(file: &Medium, position: &mut u64, name: &str) -> Result<Option<Vec<u8
     }
     let start = position.saturating_add(BLOCK);
     let padded = size.saturating_add(tar::padding(size));
-    let mut bytes = file.read_vec(start, padded, limits::METADATA_BYTES, name)?;
+    let limit = limits::METADATA_BYTES.min(limits::HEAD_BYTES.saturating_sub(start));
+    let mut bytes = file.read_vec(start, padded, limit, name)?;
     let padding = bytes.split_off(usize::try_from(size).unwrap_or(usize::MAX));
     if padding.iter().any(|byte| *byte != 0) {
         return Err(Error::new(

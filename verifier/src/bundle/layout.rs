@@ -98,7 +98,7 @@ impl Layout {
             between.clear();
             between.resize(usize::try_from(tar::padding(member.size)).unwrap_or(0), 0);
         }
-        between.resize(between.len().saturating_add(tar::END as usize), 0);
+        between.extend(tar::ZEROS);
         compare_at(file, position, &between, "the end of the archive")?;
         let end = position.saturating_add(between.len() as u64);
         if file.length > end {

@@ -8,10 +8,11 @@ mod authentic;
 mod head;
 mod layout;
 
-use std::{fs::File, os::unix::fs::FileExt};
+use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 pub use authentic::{Authentic, Sink};
 use head::Head;
+use rustix::fs::{Mode, OFlags};
 
 use crate::{
     digest::Digest,
@@ -70,6 +71,16 @@ impl Check {
 pub struct Bundle;
 
 impl Bundle {
+    /// Opens the file at `path`, this one time, and goes on as [`Bundle::open`] does.
+    pub fn open_path(path: &Path) -> Result<Unverified> {
+        let name = path.display().to_string();
+        // Without `NONBLOCK`, opening a pipe would wait until somebody writes to it.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file =
+            rustix::fs::open(path, flags, Mode::empty()).map_err(|e| Error::io(&name, e.into()))?;
+        Self::open(file.into(), &name)
+    }
+
     /// Takes a file that should hold a bundle and reads its first part, the metadata, without believing
     /// any of it. `name` stands for the file in errors. Pipes and devices are refused: a bundle is read at
     /// many places at once.
@@ -178,7 +189,7 @@ impl Unverified {
         observe: &mut dyn FnMut(Check),
     ) -> Result<Authentic> {
         let trusted = head::verify(&self.head, trust, now, observe)?;
-        Authentic::new(self.file, self.head, trusted, observe)
+        Authentic::new(self.file, &self.head, trusted, observe)
     }
 }
 

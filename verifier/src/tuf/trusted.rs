@@ -99,7 +99,7 @@ impl TrustedSet {
     /// demand (TUF 5.3.4, 5.3.5). Expiry of roots on the way does not matter (TUF 5.3.10).
     pub fn update_root(&mut self, bytes: &[u8]) -> Result<()> {
         let old = &self.root.statement;
-        let next = old.version.checked_add(1).unwrap_or(u64::MAX);
+        let next = old.version.saturating_add(1);
         let name = subject(RoleName::Root, next);
         if self.rotations >= limits::ROOT_ROTATIONS {
             return Err(Error::new(
