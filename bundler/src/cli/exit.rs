@@ -1,0 +1,30 @@
+//! The one place where errors become exit codes, the same in all programs of Sealift.
+
+use sealift_verifier::Code as VerifierCode;
+
+use crate::error::{Code, Error};
+
+/// It was done.
+pub const DONE: u8 = 0;
+/// It failed.
+pub const FAILED: u8 = 1;
+/// The command line makes no sense.
+pub const USAGE: u8 = 2;
+/// A bundle is not authentic.
+pub const NOT_AUTHENTIC: u8 = 3;
+
+/// The exit code of an error.
+pub fn code(error: &Error) -> u8 {
+    match error {
+        Error::Verifier(error) => match error.kind() {
+            VerifierCode::Io
+            | VerifierCode::NotAFile
+            | VerifierCode::NotFound
+            | VerifierCode::AlreadyExists => FAILED,
+            VerifierCode::Usage => USAGE,
+            _ => NOT_AUTHENTIC,
+        },
+        _ if error.kind() == Some(Code::Usage) => USAGE,
+        _ => FAILED,
+    }
+}

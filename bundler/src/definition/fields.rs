@@ -1,0 +1,356 @@
+//! The keys of one TOML table, taken out one by one. What is of the wrong type is a problem with its
+//! place; so is what nobody took. All problems of a file are found in one go, which deserialising into a
+//! struct cannot do: it stops at the first.
+
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, str::FromStr};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::document::Document;
+use crate::{
+    error::Code,
+    problem::{Place, Problem},
+};
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Located<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// Where it stands.
+    pub(crate) at: Place,
+}
+
+impl<T> Located<T> {
+    fn with<U>(self, value: U) -> Located<U> {
+        Located { value, at: self.at }
+    }
+}
+
+type Value<'t> = &'t Spanned<DeValue<'t>>;
+
+/// The keys of a table that were not taken yet.
+pub(crate) struct Fields<'d, 't> {
+    document: &'d Document,
+    /// The table itself: where a missing key is reported.
+    at: Place,
+    left: BTreeMap<&'t str, (Place, Value<'t>)>,
+    known: Vec<&'static str>,
+}
+
+impl<'d, 't> Fields<'d, 't> {
+    /// The table of a whole file.
+    pub(crate) fn new(document: &'d Document, table: &'t DeTable<'t>) -> Self {
+        Self::of(document, Place::of_file(document.file()), table)
+    }
+
+    fn of(document: &'d Document, at: Place, table: &'t DeTable<'t>) -> Self {
+        let left = table.iter().map(|(key, value)| {
+            let name = key.get_ref().as_ref();
+            let path = if at.key.is_empty() {
+                name.into()
+            } else {
+                format!("{}.{name}", at.key)
+            };
+            (name, (document.place(key.span(), &path), value))
+        });
+        let left = left.collect();
+        Self {
+            document,
+            at,
+            left,
+            known: Vec::new(),
+        }
+    }
+
+    /// The place of the table.
+    pub(crate) fn at(&self) -> &Place {
+        &self.at
+    }
+
+    /// Notes a problem.
+    pub(crate) fn report(&self, at: &Place, code: Code, message: impl Into<String>) {
+        self.document.report(at, code, message);
+    }
+
+    /// Notes a problem that was made elsewhere.
+    pub(crate) fn note(&self, problem: Problem) {
+        self.document.note(problem);
+    }
+
+    /// Where a key of this table stands, if it is there.
+    pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
+        self.left.get(key).map(|(at, _)| at.clone())
+    }
+
+    /// Whether a key is there, of whatever type.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.left.contains_key(key)
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Located<Value<'t>>> {
+        self.known.push(key);
+        self.left
+            .remove(key)
+            .map(|(at, value)| Located { value, at })
+    }
+
+    fn wrong_type(&self, at: &Place, asked: &str, value: Value<'_>) {
+        let message = format!("has to be {asked}, is {}", type_name(value.get_ref()));
+        self.report(at, Code::WrongType, message);
+    }
+
+    /// Notes that a key is missing; `what` says what it is for.
+    pub(crate) fn missing(&self, key: &str, what: &str) {
+        let path = if self.at.key.is_empty() {
+            key.into()
+        } else {
+            format!("{}.{key}", self.at.key)
+        };
+        let at = Place {
+            key: path,
+            ..self.at.clone()
+        };
+        let problem = Problem::new(&at, Code::MissingKey, format!("{what} is missing"));
+        self.note(problem.with_hint(format!("add `{key} = …`")));
+    }
+
+    /// A string, if the key is there. A date that is written without quotes is taken as one.
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<Located<String>> {
+        let found = self.take(key)?;
+        match found.value.get_ref() {
+            DeValue::String(text) => Some(found.clone().with(text.to_string())),
+            DeValue::Datetime(date) => Some(found.clone().with(date.to_string())),
+            _ => {
+                self.wrong_type(&found.at, "a string", found.value);
+                None
+            }
+        }
+    }
+
+    /// A string that has to be there.
+    pub(crate) fn required_text(
+        &mut self,
+        key: &'static str,
+        what: &str,
+    ) -> Option<Located<String>> {
+        if !self.has(key) {
+            self.missing(key, what);
+        }
+        self.text(key)
+    }
+
+    /// A string that is read as a `T`.
+    pub(crate) fn parsed<T>(&mut self, key: &'static str, code: Code) -> Option<Located<T>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let text = self.text(key)?;
+        self.parse(text, code)
+    }
+
+    /// A string that has to be there and is read as a `T`.
+    pub(crate) fn required<T>(
+        &mut self,
+        key: &'static str,
+        code: Code,
+        what: &str,
+    ) -> Option<Located<T>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let text = self.required_text(key, what)?;
+        self.parse(text, code)
+    }
+
+    /// Reads a string as a `T`.
+    pub(crate) fn parse<T>(&self, text: Located<String>, code: Code) -> Option<Located<T>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match text.value.parse() {
+            Ok(value) => Some(text.with(value)),
+            Err(e) => {
+                let error = e.to_string();
+                let quoted = format!("{:?}", text.value);
+                let message = if error.contains(&quoted) {
+                    error
+                } else {
+                    format!("{quoted}: {error}")
+                };
+                self.report(&text.at, code, message);
+                None
+            }
+        }
+    }
+
+    /// An integer within bounds.
+    pub(crate) fn integer(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Option<Located<u64>> {
+        let found = self.take(key)?;
+        let Some(integer) = found.value.get_ref().as_integer() else {
+            self.wrong_type(&found.at, "an integer", found.value);
+            return None;
+        };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(value) if bounds.contains(&value) => Some(found.with(value)),
+            _ => {
+                let (low, high) = bounds.into_inner();
+                let message = format!("has to be from {low} to {high}, is {integer}");
+                self.report(&found.at, Code::InvalidValue, message);
+                None
+            }
+        }
+    }
+
+    /// A boolean.
+    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<Located<bool>> {
+        let found = self.take(key)?;
+        let value = found.value.get_ref().as_bool();
+        if value.is_none() {
+            self.wrong_type(&found.at, "true or false", found.value);
+        }
+        value.map(|value| found.with(value))
+    }
+
+    /// A list of strings, if the key is there.
+    pub(crate) fn texts(&mut self, key: &'static str) -> Option<Located<Vec<Located<String>>>> {
+        let found = self.take(key)?;
+        let Some(items) = found.value.get_ref().as_array() else {
+            self.wrong_type(&found.at, "a list of strings", found.value);
+            return None;
+        };
+        let mut texts = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            let at = self
+                .document
+                .place(item.span(), &format!("{}[{i}]", found.at.key));
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(Located {
+                    value: text.to_owned(),
+                    at,
+                }),
+                None => self.wrong_type(&at, "a string", item),
+            }
+        }
+        Some(found.with(texts))
+    }
+
+    /// The tables of an array of tables (`[[key]]`); none if the key is not there.
+    pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Fields<'d, 't>> {
+        let Some(found) = self.take(key) else {
+            return Vec::new();
+        };
+        let Some(items) = found.value.get_ref().as_array() else {
+            self.wrong_type(&found.at, &format!("written as [[{key}]]"), found.value);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            let at = self
+                .document
+                .place(item.span(), &format!("{}[{i}]", found.at.key));
+            match item.get_ref().as_table() {
+                Some(table) => tables.push(Fields::of(self.document, at, table)),
+                None => self.wrong_type(&at, "a table", item),
+            }
+        }
+        tables
+    }
+
+    /// A table whose keys are not known beforehand: its strings by their keys.
+    pub(crate) fn map(&mut self, key: &'static str) -> Option<BTreeMap<String, Located<String>>> {
+        let found = self.take(key)?;
+        let Some(table) = found.value.get_ref().as_table() else {
+            self.wrong_type(&found.at, "a table", found.value);
+            return None;
+        };
+        let mut map = BTreeMap::new();
+        for (name, (at, value)) in Self::of(self.document, found.at, table).left {
+            match value.get_ref().as_str() {
+                Some(text) => {
+                    map.insert(
+                        name.to_owned(),
+                        Located {
+                            value: text.to_owned(),
+                            at,
+                        },
+                    );
+                }
+                None => self.wrong_type(&at, "a string", value),
+            }
+        }
+        Some(map)
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(crate) fn finish(self) {
+        for (name, (at, _)) in &self.left {
+            let near = self.known.iter().find(|known| is_near(name, known));
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here are: {}", self.known.join(", ")),
+            };
+            let problem = Problem::new(
+                at,
+                Code::UnknownKey,
+                format!("unknown key `{}`", name.escape_debug()),
+            );
+            self.note(problem.with_hint(hint));
+        }
+    }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Whether `a` is probably a misspelt `b`: at most two letters were added, left out or exchanged.
+fn is_near(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > 2 {
+        return false;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()] <= 2 && row[b.len()] < b.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_near;
+
+    #[test]
+    fn misspelt_keys_are_recognised() {
+        assert!(is_near("verison", "version"));
+        assert!(is_near("descripton", "description"));
+        assert!(!is_near("name", "version"));
+        assert!(!is_near("a", "b"));
+        assert!(!is_near("", "ab"));
+    }
+}

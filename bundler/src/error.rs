@@ -1,0 +1,218 @@
+//! The one error of this crate: what failed, on what, why, and what to do about it.
+
+use std::{fmt, io};
+
+use sealift_verifier::Failure;
+
+use crate::problem::Problems;
+
+/// Declares [`Code`] with the name and the hint of each of its values in one place.
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $hint:literal;)+) => {
+        /// Why something was refused. The names are stable; `docs/errors.md` lists them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Code {
+            /// Every code, for documentation and tests.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
+
+            /// The stable kebab-case name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name,)+ }
+            }
+
+            /// One thing to do about it.
+            pub const fn hint(self) -> &'static str {
+                match self { $(Code::$variant => $hint,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The operating system refused to read or write something.
+    Io = "io", "check the path, its permissions and the free space";
+    /// The command line asks for something that makes no sense.
+    Usage = "usage", "see --help";
+    /// A definition has problems; each of them is listed.
+    DefinitionInvalid = "definition-invalid", "correct the places listed, then run `sealift-bundler check` again";
+    /// A file or folder that a definition names is not there.
+    FileMissing = "file-missing", "paths are relative to the file that names them; is it built, and is its name right?";
+    /// A definition file is larger than 1 MiB.
+    DefinitionTooLarge = "definition-too-large", "a definition is a small text; content belongs into artifacts";
+    /// A definition that is no TOML, or no UTF-8.
+    TomlInvalid = "toml-invalid", "correct the TOML at this place (https://toml.io)";
+    /// The same key twice in one table.
+    DuplicateKey = "duplicate-key", "keep one of the two";
+    /// The same capability twice.
+    DuplicateCapability = "duplicate-capability", "a release has one version of each capability: keep one of the two";
+    /// Two artifacts with one name, or one lying inside another.
+    ArtifactConflict = "artifact-conflict", "give each artifact of a capability a name of its own, none inside another";
+    /// One capability's name lies inside another's.
+    CapabilityConflict = "capability-conflict", "name capabilities `suite/name`, none a folder of another";
+    /// A key that definitions do not have.
+    UnknownKey = "unknown-key", "remove it, or correct its spelling";
+    /// A key that has to be there is not.
+    MissingKey = "missing-key", "add it";
+    /// A value of another type than asked for.
+    WrongType = "wrong-type", "write the value in the type that is asked for";
+    /// A value of the right type that makes no sense.
+    InvalidValue = "invalid-value", "see the guide for the vendor for what is allowed here";
+    /// A name that folders or registries cannot have.
+    NameInvalid = "name-invalid", "use lower-case letters, digits and single `.`, `_`, `-` between them";
+    /// A version that is not SemVer.
+    VersionInvalid = "version-invalid", "write MAJOR.MINOR.PATCH, such as 2.5.0 (https://semver.org)";
+    /// A date that cannot be read.
+    DateInvalid = "date-invalid", "write dates in UTC with whole seconds, such as 2026-03-01T12:00:00Z";
+    /// Neither the definition nor the environment says when the release was published.
+    PublishedMissing = "published-missing", "add `published` or set SOURCE_DATE_EPOCH: the clock is never read, so that a build can be repeated";
+    /// A duration that cannot be read, or is out of bounds.
+    DurationInvalid = "duration-invalid", "write an integer and ms, s or m, such as \"10s\"; at most 24 hours";
+    /// A health check with no probe, with several, or with one that cannot work.
+    HealthInvalid = "health-invalid", "give each check exactly one of exec, http and tcp";
+    /// A `capability.toml` that says another name or version than the folder it lies in.
+    DefinitionMismatch = "definition-mismatch", "name and version have to be those of the folder below `capabilities`";
+    /// A path that leaves the catalog.
+    PathOutside = "path-outside", "keep everything that a release is made of inside the catalog folder";
+    /// A path or a name of a file that cannot be delivered.
+    PathInvalid = "path-invalid", "rename it: UTF-8, no backslash, no control characters, at most 255 bytes a part and 1024 in all";
+    /// A symbolic link that can lead out of its tree.
+    LinkOutside = "link-outside", "make it relative and keep it inside the tree, `..` only at its beginning";
+    /// A socket, a device or a pipe in a tree.
+    SpecialFile = "special-file", "remove it: only files, folders and symbolic links can be delivered";
+    /// Something other than what the artifact's type asks for, such as a folder for a file.
+    ArtifactType = "artifact-type", "correct `type` or `path`";
+    /// Content whose SHA-256 is not the declared one.
+    DigestMismatch = "digest-mismatch", "the content is not what the digest was taken from: build it again, or correct the digest";
+    /// Content whose length is not the declared one.
+    LengthMismatch = "length-mismatch", "the content is cut off or was changed: build it again";
+    /// An image layout or archive that does not hold together.
+    ImageInvalid = "image-invalid", "write the image again, for example with `skopeo copy … oci:FOLDER:NAME`";
+    /// Several images where one is asked for, or none with the name asked for.
+    ImageAmbiguous = "image-ambiguous", "add `reference` with one of the names";
+    /// An image that lacks a platform asked for, or is for none of them.
+    ImagePlatform = "image-platform", "build the image for it, or correct `platforms` in RELEASE.toml";
+    /// Something that looks like a secret in a configuration.
+    SecretFound = "secret-found", "remove it and revoke it: secrets belong to the site, never into a bundle";
+    /// A folder of roots that cannot be used.
+    RootInvalid = "root-invalid", "name the folder that holds 1.root.json and all its successors, as sealift-keys writes them";
+    /// A key that the root does not name for releases.
+    KeyNotEntitled = "key-not-entitled", "sign with a key that the newest root names for releases";
+    /// A signature that is not one of what was to be signed.
+    SignatureInvalid = "signature-invalid", "sign the .tosign file that belongs to this very bundle";
+    /// Fewer signatures than the root asks for.
+    SignaturesMissing = "signatures-missing", "have the .tosign file signed by more people, then run `sealift-bundler seal`";
+}
+
+/// Why an operation of this crate failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Definitions that cannot be built from, with all that is wrong with them.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// What the reading of a bundle refused.
+    #[error(transparent)]
+    Verifier(#[from] sealift_verifier::Error),
+    /// Everything else.
+    #[error(transparent)]
+    Own(#[from] OwnError),
+}
+
+/// The result of everything here that can fail as a whole.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What failed ([`Code`]), on what, and why.
+#[derive(Debug)]
+pub struct OwnError {
+    code: Code,
+    subject: String,
+    detail: String,
+    source: Option<io::Error>,
+}
+
+impl Error {
+    /// An error about `subject`, a path or a name, with what exactly is wrong.
+    pub fn new(code: Code, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (subject, detail) = (subject.into(), detail.into());
+        Self::Own(OwnError {
+            code,
+            subject,
+            detail,
+            source: None,
+        })
+    }
+
+    /// What the operating system said of `subject`.
+    pub fn io(subject: impl fmt::Display, source: io::Error) -> Self {
+        let (subject, detail) = (subject.to_string(), source.to_string());
+        Self::Own(OwnError {
+            code: Code::Io,
+            subject,
+            detail,
+            source: Some(source),
+        })
+    }
+}
+
+impl fmt::Display for OwnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.detail)
+    }
+}
+
+impl std::error::Error for OwnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+impl Failure for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Problems(_) => Code::DefinitionInvalid.name(),
+            Self::Verifier(error) => error.code(),
+            Self::Own(error) => error.code.name(),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Problems(_) => Code::DefinitionInvalid.hint(),
+            Self::Verifier(error) => error.hint(),
+            Self::Own(error) => error.code.hint(),
+        }
+    }
+}
+
+impl Error {
+    /// The code, where it is one of this crate.
+    pub fn kind(&self) -> Option<Code> {
+        match self {
+            Self::Problems(_) => Some(Code::DefinitionInvalid),
+            Self::Own(error) => Some(error.code),
+            Self::Verifier(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_kebab_case_unique_and_have_hints() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
+        assert!(
+            names
+                .iter()
+                .all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        );
+        assert!(Code::ALL.iter().all(|c| !c.hint().is_empty()));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}

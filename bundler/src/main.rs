@@ -1,0 +1,45 @@
+//! `sealift-bundler`: reads arguments, environment and clock, and says what the library answers.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::UNIX_EPOCH,
+};
+
+use clap::Parser;
+use sealift_bundler::cli::{self, Cli, Surroundings};
+use sealift_verifier::time::Time;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program's main reads the environment and the clock"
+)]
+fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(Surroundings {
+        source_date_epoch: std::env::var("SOURCE_DATE_EPOCH").ok(),
+        now: Time::from_unix(i64::try_from(since.as_secs())?)?,
+    })
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let reply = match surroundings() {
+        Ok(around) => cli::run(&cli, &around),
+        Err(e) => cli::Reply {
+            stdout: String::new(),
+            stderr: format!("error[io]: the clock cannot be used: {e}\n  hint: set the clock\n"),
+            code: cli::exit::FAILED,
+        },
+    };
+    let _ = io::stderr().write_all(reply.stderr.as_bytes());
+    let mut stdout = io::stdout();
+    match stdout
+        .write_all(reply.stdout.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        // Whoever closed the other end, as `head` does, has read all they want.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(cli::exit::FAILED),
+        _ => ExitCode::from(reply.code),
+    }
+}

@@ -1,0 +1,183 @@
+//! What is wrong with definitions: all of it at once, each thing with its place.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use sealift_verifier::Failure;
+use serde::Serialize;
+
+use crate::error::Code;
+
+/// A place in a definition file. Line and column count from 1, columns in characters; both are 0 where
+/// a problem belongs to a file as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file, in the way the caller named it.
+    pub file: Arc<Path>,
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+    /// The key with the tables that it lies in, such as `artifacts[1].path`; empty for the file itself.
+    pub key: String,
+}
+
+impl Place {
+    /// The file as a whole.
+    pub fn of_file(file: &Path) -> Self {
+        Self {
+            file: file.into(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where it was asked for.
+    pub at: Place,
+    /// What kind of problem it is.
+    pub code: Code,
+    /// What exactly is wrong.
+    pub message: String,
+    /// One thing to do about it.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem at a place, with the hint that its code has.
+    pub fn new(at: &Place, code: Code, message: impl Into<String>) -> Self {
+        Self {
+            at: at.clone(),
+            code,
+            message: message.into(),
+            hint: code.hint().into(),
+        }
+    }
+
+    /// The same with a hint that fits better than the general one.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} [{}]\n  hint: {}",
+            self.at,
+            self.message,
+            self.code.name(),
+            self.hint
+        )
+    }
+}
+
+/// A problem as machines read it.
+#[derive(Serialize)]
+struct ProblemJson<'a> {
+    code: &'a str,
+    file: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    line: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    column: usize,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    key: &'a str,
+    message: &'a str,
+    hint: &'a str,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json = ProblemJson {
+            code: self.code.name(),
+            file: self.at.file.display().to_string(),
+            line: self.at.line,
+            column: self.at.column,
+            key: &self.at.key,
+            message: &self.message,
+            hint: &self.hint,
+        };
+        json.serialize(serializer)
+    }
+}
+
+/// All problems of a definition, sorted by place; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// The problems in the order of their places, each once; nothing if there are none.
+    pub fn of(mut problems: Vec<Problem>) -> Option<Self> {
+        problems.sort();
+        problems.dedup();
+        (!problems.is_empty()).then_some(Self(problems))
+    }
+
+    /// What to say where nothing else explains why there is no plan.
+    pub(crate) fn unexplained(file: &Path) -> Self {
+        let at = Place::of_file(file);
+        Self(vec![Problem::new(
+            &at,
+            Code::DefinitionInvalid,
+            "is incomplete",
+        )])
+    }
+
+    /// The problems.
+    pub fn all(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.0 {
+            writeln!(f, "{problem}")?;
+        }
+        let count = self.0.len();
+        write!(
+            f,
+            "{count} problem{} found",
+            if count == 1 { "" } else { "s" }
+        )
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Failure for Problems {
+    fn code(&self) -> &'static str {
+        Code::DefinitionInvalid.name()
+    }
+    fn hint(&self) -> &'static str {
+        Code::DefinitionInvalid.hint()
+    }
+}
