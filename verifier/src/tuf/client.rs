@@ -2,12 +2,12 @@
 
 use super::{
     RoleName,
-    metadata::Target,
+    metadata::{ALGORITHMS, Target},
     threshold::Scheme,
     trusted::{Origin, TrustedSet},
 };
 use crate::{
-    digest::Digest,
+    digest::unhex,
     error::{Code, Error, Result},
     limits,
     time::Time,
@@ -43,7 +43,8 @@ pub fn refresh(
         )
     })?;
     let mut trusted = TrustedSet::new(&root, schemes, now)?;
-    loop {
+    // After so many rotations the update goes on with what it has (TUF 5.3.3); the next one follows further.
+    for _ in 0..limits::ROOT_ROTATIONS {
         let next = trusted.root().statement.version.saturating_add(1);
         let Some(bytes) =
             repository.metadata(&format!("{next}.root.json"), limits::METADATA_BYTES)?
@@ -112,20 +113,29 @@ pub fn refresh(
 }
 
 /// What the trusted targets say of `path`, and the name that the repository serves it under, which has
-/// the digest before the file name if snapshots are consistent (TUF 5.7, 6.2).
-pub fn target<'a>(trusted: &'a TrustedSet, path: &str) -> Result<(&'a Target, Digest, String)> {
+/// a digest before the file name if snapshots are consistent (TUF 5.7, 6.2).
+pub fn target<'a>(trusted: &'a TrustedSet, path: &str) -> Result<(&'a Target, String)> {
     let found = trusted
         .targets()
         .and_then(|t| t.statement.targets.get(path));
     let target =
         found.ok_or_else(|| Error::new(Code::NotFound, path, "is not among the signed targets"))?;
-    let digest = target.digest(path)?;
+    if !trusted.root().statement.consistent_snapshot {
+        return Ok((target, path.to_owned()));
+    }
+    let digest = ALGORITHMS.iter().find_map(|name| target.hashes.get(*name));
+    let digest = digest.filter(|text| unhex(text).is_some()).ok_or_else(|| {
+        Error::new(
+            Code::BadMetadata,
+            path,
+            "has no digest of a known algorithm",
+        )
+    })?;
     let served = match path.rsplit_once('/') {
-        _ if !trusted.root().statement.consistent_snapshot => path.to_owned(),
         Some((folder, file)) => format!("{folder}/{digest}.{file}"),
         None => format!("{digest}.{path}"),
     };
-    Ok((target, digest, served))
+    Ok((target, served))
 }
 
 fn required(repository: &dyn Repository, name: &str, limit: u64) -> Result<Vec<u8>> {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sha2::{Digest as _, Sha512};
 
 use super::RoleName;
 use crate::{
-    digest::Digest,
+    digest::{Digest, hex},
     error::{Code, Error, Result},
     json,
     time::Time,
@@ -39,7 +40,7 @@ impl Key {
     /// An Ed25519 key.
     pub fn ed25519(public: &[u8; 32]) -> Self {
         let keyval = Keyval {
-            public: crate::digest::hex(public),
+            public: hex(public),
         };
         Self {
             keytype: "ed25519".into(),
@@ -126,7 +127,7 @@ impl MetaFile {
             ));
         }
         match &self.hashes {
-            Some(hashes) => check_sha256(hashes, Digest::of(bytes), subject),
+            Some(hashes) => check_digests(hashes, bytes, subject),
             None => Ok(()),
         }
     }
@@ -150,6 +151,18 @@ impl Target {
         }
     }
 
+    /// Holds `bytes` to the length and to the digests.
+    pub fn check(&self, bytes: &[u8], subject: &str) -> Result<()> {
+        if self.length != bytes.len() as u64 {
+            return Err(Error::new(
+                Code::LengthMismatch,
+                subject,
+                format!("has {} bytes, not {}", bytes.len(), self.length),
+            ));
+        }
+        check_digests(&self.hashes, bytes, subject)
+    }
+
     /// Its SHA-256 digest; a target without one is refused.
     pub fn digest(&self, subject: &str) -> Result<Digest> {
         self.hashes
@@ -160,20 +173,37 @@ impl Target {
     }
 }
 
-fn check_sha256(hashes: &BTreeMap<String, String>, found: Digest, subject: &str) -> Result<()> {
-    match hashes.get("sha256") {
-        Some(signed) if *signed == found.to_hex() => Ok(()),
-        Some(signed) => Err(Error::new(
-            Code::DigestMismatch,
-            subject,
-            format!("has the digest {found}, signed is {signed}"),
-        )),
-        None => Err(Error::new(
-            Code::BadMetadata,
-            subject,
-            "has digests, but no SHA-256 among them",
-        )),
+/// The digest algorithms of other people's repositories. Bundles have SHA-256 only ([`Target::digest`]).
+pub(super) const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
+
+/// Holds `bytes` to every digest of an algorithm that is known here; none of them is a refusal.
+fn check_digests(hashes: &BTreeMap<String, String>, bytes: &[u8], subject: &str) -> Result<()> {
+    let mut checked = false;
+    for algorithm in ALGORITHMS {
+        let Some(signed) = hashes.get(algorithm) else {
+            continue;
+        };
+        let found = match algorithm {
+            "sha512" => hex(&Sha512::digest(bytes)),
+            _ => Digest::of(bytes).to_hex(),
+        };
+        if *signed != found {
+            return Err(Error::new(
+                Code::DigestMismatch,
+                subject,
+                format!("has the {algorithm} digest {found}, signed is {signed}"),
+            ));
+        }
+        checked = true;
     }
+    if checked {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::BadMetadata,
+        subject,
+        "has no digest of a known algorithm",
+    ))
 }
 
 /// Which snapshot is the newest (TUF 4.6).

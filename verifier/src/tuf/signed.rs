@@ -1,5 +1,7 @@
 //! The envelope of all TUF metadata: a signed part and the signatures over its canonical form (TUF 4.2.1).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,7 +30,7 @@ impl Signature {
 /// An envelope as it was read. Nothing in its signed part may be believed before its signatures are counted.
 #[derive(Debug, Clone)]
 pub struct Signed {
-    signed: Value,
+    content: Value,
     message: Vec<u8>,
     signatures: Vec<Signature>,
 }
@@ -46,8 +48,13 @@ impl Signed {
         let signatures = envelope
             .remove("signatures")
             .ok_or_else(|| bad("has no signatures"))?;
-        let signatures =
+        let signatures: Vec<Signature> =
             serde_json::from_value(signatures).map_err(|e| bad(&format!("signatures: {e}")))?;
+        // "The keyid MUST be unique in the signatures array" (TUF 4.2.1).
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = signatures.iter().find(|s| !seen.insert(&s.keyid)) {
+            return Err(bad(&format!("has two signatures by {}", twice.keyid)));
+        }
         Ok(Self::new(signed, signatures))
     }
 
@@ -55,7 +62,7 @@ impl Signed {
     pub fn new(signed: Value, signatures: Vec<Signature>) -> Self {
         let message = json::canonical(&signed);
         Self {
-            signed,
+            content: signed,
             message,
             signatures,
         }
@@ -63,7 +70,7 @@ impl Signed {
 
     /// The signed part, not verified.
     pub fn signed(&self) -> &Value {
-        &self.signed
+        &self.content
     }
 
     /// The bytes that signatures are made over: the signed part as canonical JSON.
@@ -93,6 +100,6 @@ impl Signed {
             .into_iter()
             .map(|s| serde_json::json!({ "keyid": s.keyid, "sig": s.sig }))
             .collect();
-        json::canonical(&serde_json::json!({ "signatures": signatures, "signed": self.signed }))
+        json::canonical(&serde_json::json!({ "signatures": signatures, "signed": self.content }))
     }
 }
