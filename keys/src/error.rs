@@ -1,0 +1,201 @@
+//! The one error of this crate: what failed, on what, why, and what to do about it.
+
+use std::{fmt, io, path::Path};
+
+use sealift_verifier::Failure;
+
+/// Declares [`Code`] with the name and the hint of each of its values in one place.
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $hint:literal;)+) => {
+        /// Why something was refused. The names are stable; `docs/errors.md` lists them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Code {
+            /// Every code, for documentation and tests.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
+
+            /// The stable kebab-case name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name,)+ }
+            }
+
+            /// One thing to do about it.
+            pub const fn hint(self) -> &'static str {
+                match self { $(Code::$variant => $hint,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The operating system refused to read or write something.
+    Io = "io", "check the path, its permissions and the free space";
+    /// The command line asks for something that makes no sense.
+    Usage = "usage", "see --help";
+    /// A file or folder that has to be there is not.
+    NotFound = "not-found", "check the path";
+    /// Not a regular file: a pipe, a device or a directory.
+    NotAFile = "not-a-regular-file", "give the path of a file";
+    /// A file far larger than what it should hold.
+    TooLarge = "file-too-large", "no key, root or signature is this large: is it the right path?";
+    /// Something is there already and is never overwritten.
+    AlreadyExists = "already-exists", "nothing is ever overwritten: choose another place, or move the old file away";
+    /// The operating system gave no random numbers.
+    NoRandomness = "no-randomness", "the system's random number generator failed; restart the machine and try again";
+    /// No PEM, or a damaged one.
+    PemInvalid = "pem-invalid", "the file is damaged, cut off or no key at all; copy it again from its backup";
+    /// A PEM that holds no usable key.
+    KeyInvalid = "key-invalid", "the key in this file is damaged; copy it again from its backup";
+    /// A key that is not Ed25519.
+    KeyType = "key-type", "Sealift signs with Ed25519 only: make a key with `sealift-keys generate`";
+    /// A PEM in another form than PKCS#8 and SPKI.
+    KeyFormat = "key-format", "convert it to PKCS#8 with `openssl pkcs8 -topk8`, or make a key with `sealift-keys generate`";
+    /// A public key in place of a secret one.
+    PublicKeyGiven = "public-key-given", "give the secret key: the file without `.pub` in its name";
+    /// A secret key in place of a public one.
+    SecretKeyGiven = "secret-key-given", "give the public key, `.pub.pem`: the secret one stays with its custodian";
+    /// A key encrypted in a way that cannot be read.
+    EncryptionUnsupported = "encryption-unsupported", "encrypt it anew with `openssl pkcs8 -topk8 -scrypt`";
+    /// The passphrase does not open the key.
+    PassphraseWrong = "passphrase-wrong", "try again; nobody can recover a lost passphrase";
+    /// A passphrase without a character.
+    PassphraseEmpty = "passphrase-empty", "write the passphrase into the first line";
+    /// A passphrase longer than any that a person would choose.
+    PassphraseTooLong = "passphrase-too-long", "only the first line is read, of at most 1024 bytes: is it the right file?";
+    /// The passphrase was not typed twice in the same way.
+    PassphraseMismatch = "passphrase-mismatch", "type the same passphrase twice";
+    /// A passphrase is needed and there is nobody to ask.
+    PassphraseUnavailable = "passphrase-unavailable", "without a terminal, use --passphrase-file or --passphrase-fd";
+    /// A threshold that the keys of a role can never meet, or zero.
+    ThresholdUnreachable = "threshold-unreachable", "a threshold lies between 1 and the number of keys: add a key or lower the threshold first";
+    /// The key is in the role already.
+    KeyInRole = "key-already-in-role", "nothing to do: see `sealift-keys root show`";
+    /// The key is not in the role.
+    KeyNotInRole = "key-not-in-role", "see the key ids with `sealift-keys root show`";
+    /// A key that would serve two roles.
+    KeyInTwoRoles = "key-in-two-roles", "make a key of its own for each role: a stolen one then costs one role only";
+    /// A key that neither the old nor the new root names for the role root.
+    KeyNotEntitled = "key-not-entitled", "sign with a key that the old or the new root lists for the role root";
+    /// An expiry that lies in the past.
+    ExpiryPast = "expiry-in-past", "give a later --expires, or correct this machine's clock";
+    /// A folder without a root file.
+    RootMissing = "root-missing", "give the folder that holds N.root.json, as `sealift-keys init` makes it";
+    /// The root before a draft is needed to count signatures.
+    PreviousMissing = "previous-root-missing", "lay the older N.root.json beside the draft, or give it with --previous";
+    /// The root after a draft is published already.
+    AlreadyPublished = "already-published", "a published root never changes: make a draft of the next one, for example with `root renew`";
+    /// A root with fields that this program does not know and would lose.
+    UnsupportedFormat = "unsupported-format", "a newer Sealift made this file: use it to go on";
+    /// A file to sign that does not hold together.
+    ToSignInvalid = "tosign-invalid", "do not sign it: get the file again from who built the bundle";
+    /// A signature that is not what it claims.
+    SignatureInvalid = "signature-invalid", "the signature belongs to other content or was damaged: sign again";
+}
+
+/// Why an operation of this crate failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What the verification of metadata refused.
+    #[error(transparent)]
+    Verifier(#[from] sealift_verifier::Error),
+    /// Everything else.
+    #[error(transparent)]
+    Own(#[from] OwnError),
+}
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What failed ([`Code`]), on what, and why.
+#[derive(Debug)]
+pub struct OwnError {
+    code: Code,
+    subject: String,
+    detail: String,
+    source: Option<io::Error>,
+}
+
+impl Error {
+    /// An error about `subject`, a path or a name, with what exactly is wrong.
+    pub fn new(code: Code, subject: impl fmt::Display, detail: impl Into<String>) -> Self {
+        Self::Own(OwnError {
+            code,
+            subject: subject.to_string(),
+            detail: detail.into(),
+            source: None,
+        })
+    }
+
+    /// What the operating system said of `path`.
+    pub fn io(path: &Path, source: io::Error) -> Self {
+        let code = match source.kind() {
+            io::ErrorKind::NotFound => Code::NotFound,
+            io::ErrorKind::AlreadyExists => Code::AlreadyExists,
+            _ => Code::Io,
+        };
+        Self::Own(OwnError {
+            code,
+            subject: path.display().to_string(),
+            detail: source.to_string(),
+            source: Some(source),
+        })
+    }
+
+    /// The code, where it is one of this crate.
+    pub fn kind(&self) -> Option<Code> {
+        match self {
+            Self::Own(error) => Some(error.code),
+            Self::Verifier(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for OwnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.detail)
+    }
+}
+
+impl std::error::Error for OwnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+impl Failure for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Verifier(error) => error.code(),
+            Self::Own(error) => error.code.name(),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Verifier(error) => error.hint(),
+            Self::Own(error) => error.code.hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_kebab_case_unique_and_have_hints() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
+        assert!(
+            names
+                .iter()
+                .all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        );
+        assert!(Code::ALL.iter().all(|c| !c.hint().is_empty()));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}
