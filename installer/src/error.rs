@@ -1,0 +1,274 @@
+//! The one error of this crate: what failed, on what, why, and what to do about it.
+
+use std::{fmt, io};
+
+use sealift_verifier::Failure;
+
+/// Declares [`Code`] with the name and the hint of each of its values in one place.
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $hint:literal;)+) => {
+        /// Why something failed or was refused. The names are stable; `docs/errors.md` lists them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Code {
+            /// Every code, for documentation and tests.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
+
+            /// The stable kebab-case name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name,)+ }
+            }
+
+            /// One thing to do about it.
+            pub const fn hint(self) -> &'static str {
+                match self { $(Code::$variant => $hint,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The operating system refused to read or write something.
+    Io = "io", "check the path, its permissions and the free space";
+    /// The command line asks for something that makes no sense.
+    Usage = "usage", "see --help";
+    /// Nobody can be asked, and `--yes` was not given.
+    ConfirmationMissing = "confirmation-missing", "look at `plan BUNDLE`, then repeat with --yes";
+    /// The person at the terminal said no.
+    Declined = "declined", "nothing was changed";
+    /// The folder is a site already.
+    AlreadyASite = "already-a-site", "a site is made once: choose another --state folder, or go on with this one";
+    /// The folder holds other things.
+    NotEmpty = "not-empty", "choose a new or empty folder for --state";
+    /// The folder is no site.
+    NotASite = "not-a-site", "give the right --state folder, or make a site with `init`";
+    /// A file of the site that cannot be what this program wrote.
+    StateDamaged = "state-damaged", "run `fsck`; if the state itself is lost, bring the state folder back from a backup";
+    /// State written by a newer program.
+    StateFormat = "state-format", "use the newer program that wrote it";
+    /// Another program is working at this site.
+    SiteLocked = "site-locked", "wait until it is done";
+    /// The root file is another one than the fingerprint says.
+    FingerprintMismatch = "fingerprint-mismatch", "do not use this root file: ask the vendor for the right file or fingerprint, on another way";
+    /// A bundle of another product than the site has.
+    ProductMismatch = "product-mismatch", "a site takes releases of one product: make another site with another --state folder";
+    /// A release older than one that the site had.
+    CounterTooLow = "counter-too-low", "to go back, use `rollback` and a release that the site keeps";
+    /// Another release with the counter of one that the site had.
+    CounterReused = "counter-reused", "the vendor published two releases under one counter: ask which is right, and for a new bundle";
+    /// A version below what a committed release allows.
+    BelowSecurityFloor = "below-security-floor", "releases below the security floor stay closed: take a newer one";
+    /// Not enough free space or files.
+    NoSpace = "no-space", "free space on the file system of the state folder, for example with `prune --keep 2`";
+    /// There is no generation to go back to.
+    NothingToGoBackTo = "nothing-to-go-back-to", "see `status` for the generations that are kept";
+    /// A generation that is not kept.
+    GenerationUnknown = "generation-unknown", "see `status` for the generations that are kept";
+    /// A kept generation whose files are not what they should be.
+    GenerationDamaged = "generation-damaged", "repair it with `fsck --from BUNDLE`";
+    /// A health check of the activated release failed.
+    HealthCheckFailed = "health-check-failed", "the release that ran before is active again; send the reason to the vendor";
+    /// The site's activate hook failed.
+    ActivateHookFailed = "activate-hook-failed", "correct the hook that `init --activate-hook` named, then try again";
+    /// Going back after a failure failed itself.
+    GoingBackFailed = "going-back-failed", "remove the cause, then run `recover`";
+    /// Everything was done, but whether it survives a power cut is unknown.
+    DurabilityUnknown = "durability-unknown", "check the disk and its cables, then run `fsck`";
+    /// The check of the site found damage.
+    DamageFound = "damage-found", "repair it with `fsck --from BUNDLE`, with the bundle of the damaged generation";
+    /// The output is there already and is never overwritten.
+    AlreadyExists = "already-exists", "nothing is ever overwritten: choose another name";
+    /// Work on the site is half done and has to be finished first.
+    Interrupted = "interrupted", "run `recover`";
+}
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation of this crate failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What the reading of a bundle or of signed content refused.
+    #[error(transparent)]
+    Verifier(#[from] sealift_verifier::Error),
+    /// A release that may not be installed here, with everything that speaks against it.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// Activation failed, and what ran before is active again.
+    #[error("{what} failed, {back}: {cause}")]
+    WentBack {
+        /// Which step forward or back was tried, such as `apply of acme 2.6.0`.
+        what: String,
+        /// What is active now.
+        back: String,
+        /// What failed first.
+        cause: Box<Error>,
+    },
+    /// Everything else.
+    #[error(transparent)]
+    Own(#[from] OwnError),
+}
+
+/// What failed ([`Code`]), on what, and why.
+#[derive(Debug)]
+pub struct OwnError {
+    code: Code,
+    subject: String,
+    detail: String,
+    source: Option<io::Error>,
+}
+
+/// One reason why a release may not be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Which rule it breaks.
+    pub code: Code,
+    /// How.
+    pub detail: String,
+}
+
+/// Everything that speaks against a release at this site; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAdmitted {
+    /// What was not admitted, such as `acme 2.4.0`.
+    pub what: String,
+    /// The first reason.
+    pub first: Denial,
+    /// All others.
+    pub others: Vec<Denial>,
+}
+
+impl NotAdmitted {
+    /// All reasons.
+    pub fn denials(&self) -> impl Iterator<Item = &Denial> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+impl fmt::Display for NotAdmitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not admitted: {}", self.what, self.first.detail)?;
+        self.others
+            .iter()
+            .try_for_each(|d| write!(f, "; also, {}: {}", d.code.name(), d.detail))
+    }
+}
+
+impl std::error::Error for NotAdmitted {}
+
+impl Error {
+    /// An error about `subject`, a path or a name, with what exactly is wrong.
+    pub fn new(code: Code, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (subject, detail) = (subject.into(), detail.into());
+        Self::Own(OwnError {
+            code,
+            subject,
+            detail,
+            source: None,
+        })
+    }
+
+    /// What the operating system said of `subject`, or the error that an [`io::Error`] carries.
+    pub fn io(subject: impl fmt::Display, source: io::Error) -> Self {
+        Self::io_as(Code::Io, subject, source)
+    }
+
+    /// Like [`Error::io`], with another code than `io`.
+    pub fn io_as(code: Code, subject: impl fmt::Display, source: io::Error) -> Self {
+        match source.downcast::<sealift_verifier::Error>() {
+            Ok(error) => Self::Verifier(error),
+            Err(source) => Self::Own(OwnError {
+                code,
+                subject: subject.to_string(),
+                detail: source.to_string(),
+                source: Some(source),
+            }),
+        }
+    }
+
+    /// The kind of what the operating system said, if it was the operating system.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Own(error) => error.source.as_ref().map(io::Error::kind),
+            _ => None,
+        }
+    }
+
+    /// Whether it only says that something is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.io_kind() == Some(io::ErrorKind::NotFound)
+    }
+
+    /// The code, where it is one of this crate.
+    pub fn kind(&self) -> Option<Code> {
+        match self {
+            Self::Own(error) => Some(error.code),
+            Self::NotAdmitted(refusal) => Some(refusal.first.code),
+            Self::WentBack { cause, .. } => cause.kind(),
+            Self::Verifier(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for OwnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.detail)
+    }
+}
+
+impl std::error::Error for OwnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+impl Failure for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Verifier(error) => error.code(),
+            Self::NotAdmitted(refusal) => refusal.first.code.name(),
+            Self::WentBack { cause, .. } => cause.code(),
+            Self::Own(error) => error.code.name(),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Verifier(error) => error.hint(),
+            Self::NotAdmitted(refusal) => refusal.first.code.hint(),
+            Self::WentBack { cause, .. } => cause.hint(),
+            Self::Own(error) => error.code.hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_kebab_case_unique_and_have_hints() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
+        let kebab = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        assert!(names.iter().all(kebab));
+        assert!(Code::ALL.iter().all(|c| !c.hint().is_empty()));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn what_a_reader_found_is_not_hidden_behind_an_io_error() {
+        let inner = sealift_verifier::Error::new(
+            sealift_verifier::Code::DigestMismatch,
+            "blob",
+            "is another",
+        );
+        assert_eq!(Error::io("x", io::Error::other(inner)).code(), "digest-mismatch");
+        let gone = Error::io("x", io::ErrorKind::NotFound.into());
+        assert!(gone.is_not_found());
+    }
+}

@@ -1,0 +1,378 @@
+//! A site: its state folder, opened to look ([`Site`]), locked ([`Locked`]), and ready to be changed
+//! ([`Ready`]), which it only is after what an earlier crash left has been finished or undone.
+
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+};
+
+use sealift_verifier::{bundle::Trust, digest::Digest, limits, time::Time};
+
+use crate::{
+    disk::{Dir, Disk, ReplaceError, Writer},
+    error::{Code, Error, Result},
+    journal::{self, Phase},
+    lock::{self, Lock},
+    state::{self, Generation, State},
+    store::Store,
+};
+
+/// Where a site is unless somebody says otherwise.
+pub const DEFAULT: &str = "/var/lib/sealift";
+/// The committed truth.
+pub const STATE: &str = "state.json";
+/// Trusted metadata.
+pub const TRUST: &str = "trust";
+/// The blobs.
+pub const STORE: &str = "store";
+/// The generations.
+pub const GENERATIONS: &str = "generations";
+/// Where generations go to be removed, so that a half removed one is never taken for a whole one.
+pub const TRASH: &str = "trash";
+/// The symbolic link to the generation that runs.
+pub const CURRENT: &str = "current";
+/// Artifacts, below a generation.
+pub const FILES: &str = "files";
+/// The OCI image layout, below a generation.
+pub const IMAGES: &str = "images";
+/// The small files of the bundle, below a generation.
+pub const BUNDLE: &str = "bundle";
+
+/// Everything that may lie in a state folder.
+pub const KNOWN: [&str; 8] = [
+    STATE,
+    TRUST,
+    STORE,
+    GENERATIONS,
+    TRASH,
+    CURRENT,
+    journal::FILE,
+    lock::FILE,
+];
+
+/// A site as somebody looks at it.
+pub struct Site {
+    dir: Dir,
+    state: State,
+}
+
+/// The circumstances of one run that are handed in and never taken.
+pub struct Context<'a> {
+    /// The time by the local clock.
+    pub now: Time,
+    /// How many threads read, hash and write.
+    pub threads: usize,
+    /// Hears how far it is.
+    pub progress: &'a dyn Progress,
+}
+
+/// Hears how far an operation is.
+pub trait Progress: Sync {
+    /// A step begins that will take in this many bytes.
+    fn begin(&self, step: &str, bytes: u64);
+    /// This many bytes more are done.
+    fn advance(&self, bytes: u64);
+    /// The step has ended.
+    fn end(&self);
+    /// Something to tell at once.
+    fn note(&self, text: &str);
+}
+
+/// Tells nobody.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+    fn note(&self, _: &str) {}
+}
+
+/// The name of a generation's folder in [`GENERATIONS`].
+pub fn folder_name(generation: u64) -> String {
+    generation.to_string()
+}
+
+/// Where `current` leads for a generation.
+pub fn current_target(generation: u64) -> String {
+    format!("{GENERATIONS}/{generation}")
+}
+
+impl Site {
+    /// Opens the state folder to look at it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let not_a_site = |e: Error| match e.is_not_found() {
+            true => Error::new(
+                Code::NotASite,
+                path.display().to_string(),
+                "there is no site here",
+            ),
+            false => e,
+        };
+        // Absolute, because the hook and exec probes are told where things are.
+        let path = path
+            .canonicalize()
+            .map_err(|e| not_a_site(Error::io(path.display(), e)))?;
+        let dir = Dir::open(&path)?;
+        let bytes = dir.read(STATE, state::LIMIT).map_err(not_a_site)?;
+        let state = State::parse(&bytes, &path.join(STATE).display().to_string())?;
+        Ok(Self { dir, state })
+    }
+
+    /// The committed truth.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The open state folder.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The absolute path of something in the state folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What was interrupted and not yet finished or undone.
+    pub fn interrupted(&self) -> Result<Option<Phase>> {
+        Phase::load(&self.dir)
+    }
+
+    /// The folder of a kept generation.
+    pub fn generation_dir(&self, generation: u64) -> Result<Dir> {
+        self.dir.dir(format!("{GENERATIONS}/{generation}"))
+    }
+
+    /// A kept generation, or `generation-unknown`.
+    pub fn kept(&self, number: u64) -> Result<&Generation> {
+        self.state.generation(number).ok_or_else(|| {
+            Error::new(
+                Code::GenerationUnknown,
+                format!("generation {number}"),
+                "is not kept",
+            )
+        })
+    }
+
+    /// The store.
+    pub fn store(&self) -> Result<Store> {
+        Store::open(&self.dir)
+    }
+
+    /// What a new bundle is verified against. The files in `trust/` are held to the digests in the state.
+    pub fn trust(&self) -> Result<Trust> {
+        let trust = &self.state.trust;
+        let mut result = Trust::from_root(self.trusted(&root_file(trust.root), trust.root_digest)?);
+        if let Some(newest) = &trust.newest {
+            let (timestamp, snapshot) = (newest.timestamp, newest.snapshot);
+            result.timestamp = Some(self.trusted(&timestamp_file(timestamp), timestamp)?);
+            result.snapshot = Some(self.trusted(&snapshot_file(snapshot), snapshot)?);
+        }
+        Ok(result)
+    }
+
+    fn trusted(&self, name: &str, digest: Digest) -> Result<Vec<u8>> {
+        let path = format!("{TRUST}/{name}");
+        // Nothing may be decided without the trusted metadata, so this fails closed.
+        let damaged = |why: String| {
+            Error::new(
+                Code::StateDamaged,
+                self.path(&path).display().to_string(),
+                why,
+            )
+        };
+        let bytes = self
+            .dir
+            .read(&path, limits::METADATA_BYTES)
+            .map_err(|e| damaged(e.to_string()))?;
+        if Digest::of(&bytes) != digest {
+            return Err(damaged("is not the file that was trusted".into()));
+        }
+        Ok(bytes)
+    }
+
+    /// The root that the site was made with, as the file it came in.
+    pub fn first_root(&self) -> Result<Vec<u8>> {
+        self.dir.read(
+            format!("{TRUST}/{}", root_file(self.state.trust.first_root)),
+            limits::METADATA_BYTES,
+        )
+    }
+}
+
+/// The name of a trusted root in [`TRUST`].
+pub fn root_file(version: u64) -> String {
+    format!("{version}.root.json")
+}
+
+/// The name of an accepted timestamp in [`TRUST`]. By digest, because two with one version can exist
+/// around a rotation of roots.
+pub fn timestamp_file(digest: Digest) -> String {
+    format!("timestamp-{digest}.json")
+}
+
+/// The name of an accepted snapshot in [`TRUST`].
+pub fn snapshot_file(digest: Digest) -> String {
+    format!("snapshot-{digest}.json")
+}
+
+/// A site that nobody else works at. All it lets one do is to recover it, see [`crate::recover`].
+#[must_use]
+pub struct Locked<'d> {
+    pub(crate) site: Site,
+    pub(crate) writer: Writer<'d>,
+    pub(crate) lock: Lock,
+}
+
+impl<'d> Locked<'d> {
+    /// Takes the site's lock for `command`.
+    pub fn take(path: &Path, disk: &'d dyn Disk, command: &str, now: Time) -> Result<Self> {
+        // Once to see that it is a site at all; again under the lock, because it may have changed.
+        let lock = lock::take(&Site::open(path)?.dir, command, now)?;
+        Ok(Self {
+            site: Site::open(path)?,
+            writer: Writer::new(disk),
+            lock,
+        })
+    }
+}
+
+/// A locked site with nothing left half done.
+#[must_use]
+pub struct Ready<'d> {
+    site: Site,
+    writer: Writer<'d>,
+    _lock: Lock,
+}
+
+impl Deref for Ready<'_> {
+    type Target = Site;
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl<'d> Ready<'d> {
+    pub(crate) fn new(locked: Locked<'d>) -> Self {
+        Self {
+            site: locked.site,
+            writer: locked.writer,
+            _lock: locked.lock,
+        }
+    }
+
+    /// Changes the file system.
+    pub fn writer(&self) -> Writer<'d> {
+        self.writer
+    }
+
+    /// Says, durably, what is under way from now on.
+    pub fn begin(&self, phase: &Phase) -> Result<()> {
+        let at = self.site.dir.at(journal::FILE);
+        Ok(self.writer.replace(at, &phase.to_bytes()?)?)
+    }
+
+    /// Says that nothing is under way any more.
+    pub fn end(&self) -> Result<()> {
+        self.writer.remove_file(self.site.dir.at(journal::FILE))?;
+        self.writer.sync_dir(&self.site.dir)
+    }
+
+    /// The one commit point: replaces the state.
+    pub fn commit(&mut self, state: State) -> Result<(), ReplaceError> {
+        let bytes = state.to_bytes().map_err(ReplaceError::Unchanged)?;
+        let result = self.writer.replace(self.site.dir.at(STATE), &bytes);
+        if !matches!(result, Err(ReplaceError::Unchanged(_))) {
+            self.site.state = state;
+        }
+        result
+    }
+
+    /// Puts a file into `trust/`, durably, before the state refers to it.
+    pub fn keep_trusted(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let dir = self.site.dir.dir(TRUST)?;
+        match dir.read(name, limits::METADATA_BYTES) {
+            Ok(there) if there == bytes => Ok(()),
+            Err(e) if !e.is_not_found() => Err(e),
+            // What is there with other content was left by a crash; nothing refers to it.
+            _ => Ok(self.writer.replace(dir.at(name), bytes)?),
+        }
+    }
+
+    /// Removes what is in `trust/` and nothing refers to any more. All roots stay.
+    pub fn sweep_trusted(&self) -> Result<()> {
+        let newest = self.site.state.trust.newest.as_ref();
+        let kept: Vec<String> = newest
+            .iter()
+            .flat_map(|n| [timestamp_file(n.timestamp), snapshot_file(n.snapshot)])
+            .collect();
+        let dir = self.site.dir.dir(TRUST)?;
+        for (name, _) in dir.list()? {
+            let text = name.to_string_lossy();
+            if !text.ends_with(".root.json") && !kept.iter().any(|k| *k == text) {
+                self.writer.remove_file(dir.at(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a generation's folder, finished or not, if it is there.
+    pub fn discard(&self, generation: u64) -> Result<()> {
+        let generations = self.site.dir.dir(GENERATIONS)?;
+        let trash = self.site.dir.dir(TRASH)?;
+        for name in [folder_name(generation), staging_name(generation)] {
+            if generations.status(name.as_ref())?.is_some() {
+                if trash.status(name.as_ref())?.is_some() {
+                    self.writer.remove_tree(trash.at(&name))?;
+                }
+                self.writer.rename(generations.at(&name), trash.at(&name))?;
+            }
+        }
+        self.empty_trash()
+    }
+
+    /// Removes what is in the trash.
+    pub fn empty_trash(&self) -> Result<()> {
+        let trash = self.site.dir.dir(TRASH)?;
+        for (name, kind) in trash.list()? {
+            if kind == crate::disk::Kind::Dir {
+                self.writer.remove_tree(trash.at(&name))?;
+            } else {
+                self.writer.remove_file(trash.at(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes every blob that no kept generation refers to, derived from what is on disk, and returns how
+    /// many bytes that were.
+    pub fn collect_garbage(&self) -> Result<u64> {
+        let store = self.site.store()?;
+        let mut needs = crate::store::Needs::new();
+        let mut unsure = false;
+        for generation in &self.site.state.generations {
+            let contents = self
+                .site
+                .generation_dir(generation.number)
+                .and_then(|dir| crate::generation::load(&dir, &store, generation));
+            match contents.and_then(|c| c.needs()) {
+                Ok(found) => found.into_iter().for_each(|(digest, need)| {
+                    let entry = needs.entry(digest).or_insert(need);
+                    entry.plain |= need.plain;
+                    entry.executable |= need.executable;
+                }),
+                // A damaged generation must not lose what is left of it.
+                Err(_) => unsure = true,
+            }
+        }
+        store.collect(self.writer, |digest, form, status| {
+            needs.get(&digest).is_some_and(|need| need.has(form)) || unsure && status.links > 1
+        })
+    }
+}
+
+/// The name of a generation's folder while it is put together.
+pub fn staging_name(generation: u64) -> String {
+    format!("{generation}.tmp")
+}
