@@ -184,6 +184,11 @@ impl Authentic {
         &self.trusted.root().statement
     }
 
+    /// All metadata of this bundle that was accepted, with who signed it.
+    pub fn trusted(&self) -> &TrustedSet {
+        &self.trusted
+    }
+
     /// What to trust from now on, once this bundle was accepted.
     pub fn trust(&self) -> Trust {
         trust_after(&self.trusted)
