@@ -116,6 +116,9 @@ pub enum Error {
     /// What the reading of a bundle refused.
     #[error(transparent)]
     Verifier(#[from] sealift_verifier::Error),
+    /// What the reading or use of a key refused.
+    #[error(transparent)]
+    Keys(#[from] sealift_keys::Error),
     /// Everything else.
     #[error(transparent)]
     Own(#[from] OwnError),
@@ -174,6 +177,7 @@ impl Failure for Error {
         match self {
             Self::Problems(_) => Code::DefinitionInvalid.name(),
             Self::Verifier(error) => error.code(),
+            Self::Keys(error) => error.code(),
             Self::Own(error) => error.code.name(),
         }
     }
@@ -182,6 +186,7 @@ impl Failure for Error {
         match self {
             Self::Problems(_) => Code::DefinitionInvalid.hint(),
             Self::Verifier(error) => error.hint(),
+            Self::Keys(error) => error.hint(),
             Self::Own(error) => error.code.hint(),
         }
     }
@@ -193,7 +198,7 @@ impl Error {
         match self {
             Self::Problems(_) => Some(Code::DefinitionInvalid),
             Self::Own(error) => Some(error.code),
-            Self::Verifier(_) => None,
+            Self::Verifier(_) | Self::Keys(_) => None,
         }
     }
 }

@@ -34,6 +34,12 @@ pub fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK
 }
 
+/// The zeros that follow `size` bytes of content.
+pub fn zeros_after(size: u64) -> &'static [u8] {
+    let count = usize::try_from(padding(size)).unwrap_or(0);
+    ZEROS.get(..count).unwrap_or_default()
+}
+
 /// Length of a member: header, content and padding; nothing if that does not fit 64 bits.
 pub fn member_size(size: u64) -> Option<u64> {
     size.checked_next_multiple_of(BLOCK)?.checked_add(BLOCK)

@@ -5,11 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Answer, Surroundings};
-use crate::{
-    check,
-    error::Result,
-    plan::{Plan, PlannedContent},
-};
+use crate::{check, error::Result, plan::PlannedContent};
 
 /// Find every problem of a release definition and of what it names
 ///
@@ -24,10 +20,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let plan = check::check(&args.definition, around.epoch()?)?;
-    let (capabilities, artifacts) = count(&plan);
+    let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
     let text = format!(
-        "{} {}: {capabilities} capabilities, {artifacts} artifacts, no problem found\n",
-        plan.product, plan.version
+        "{} {}: {}, {}, no problem found\n",
+        plan.product,
+        plan.version,
+        counted(plan.capabilities.len(), "capability", "capabilities"),
+        counted(artifacts, "artifact", "artifacts"),
     );
     let json = json!({
         "product": plan.product,
@@ -45,11 +44,8 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     Ok(Answer { text, json })
 }
 
-fn count(plan: &Plan) -> (usize, usize) {
-    (
-        plan.capabilities.len(),
-        plan.capabilities.iter().map(|c| c.artifacts.len()).sum(),
-    )
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 fn kind(content: &PlannedContent) -> &'static str {

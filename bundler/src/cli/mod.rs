@@ -1,11 +1,14 @@
 //! The command line: one file for each subcommand, and what they have in common. Nothing here prints:
 //! [`run`] returns what the program has to say and the code it has to end with.
 
+mod build;
 mod check;
 mod completions;
 mod diff;
 pub mod exit;
 mod man;
+mod progress;
+mod seal;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sealift_verifier::{Failure, time::Time};
@@ -35,6 +38,8 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Args),
+    Seal(seal::Args),
     Check(check::Args),
     Diff(diff::Args),
     Completions(completions::Args),
@@ -70,6 +75,8 @@ struct Answer {
 /// Does what the command line asks for.
 pub fn run(cli: &Cli, around: &Surroundings) -> Reply {
     let answer = match &cli.command {
+        Command::Build(args) => build::run(args, around),
+        Command::Seal(args) => seal::run(args, around),
         Command::Check(args) => check::run(args, around),
         Command::Diff(args) => diff::run(args, around),
         Command::Completions(args) => Ok(completions::run(args)),

@@ -83,8 +83,9 @@ impl Archive {
             file,
             left: HEADER_BYTES,
         });
-        for entry in tar.entries_with_seek().map_err(invalid)? {
-            let entry = entry.map_err(invalid)?;
+        let no_tar = |e| Finding::invalid("the archive", format!("cannot be read as a tar: {e}"));
+        for entry in tar.entries_with_seek().map_err(no_tar)? {
+            let entry = entry.map_err(no_tar)?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let kind = entry.header().entry_type();
             let target = || {
