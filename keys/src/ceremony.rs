@@ -119,7 +119,7 @@ pub fn init(folder: &Path, plan: &Plan, mut passphrases: Option<&mut Passphrases
     match plan.release_keys {
         1 => names.push((KeyRole::Release, "release.pem".into())),
         several => {
-            names.extend((1..=several).map(|n| (KeyRole::Release, format!("release-{n}.pem"))))
+            names.extend((1..=several).map(|n| (KeyRole::Release, format!("release-{n}.pem"))));
         }
     }
     names.push((KeyRole::License, "license.pem".into()));

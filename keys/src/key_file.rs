@@ -299,10 +299,8 @@ fn check_derivation(scheme: &EncryptionScheme, subject: &str) -> Result<()> {
         return refuse("is encrypted in the outdated way of PKCS#5 version 1");
     };
     match &parameters.kdf {
-        Kdf::Scrypt(scrypt) => match scrypt_fits(scrypt) {
-            true => Ok(()),
-            false => refuse("demands more memory or work of scrypt than a key file may"),
-        },
+        Kdf::Scrypt(scrypt) if scrypt_fits(scrypt) => Ok(()),
+        Kdf::Scrypt(_) => refuse("demands more memory or work of scrypt than a key file may"),
         Kdf::Pbkdf2(pbkdf2) if (1..=PBKDF2_ITERATIONS).contains(&pbkdf2.iteration_count) => Ok(()),
         Kdf::Pbkdf2(_) => refuse("demands more iterations of PBKDF2 than a key file may, or none"),
         _ => refuse("has an unknown key derivation"),

@@ -2,15 +2,18 @@
 //!
 //! [`key_file`] reads and writes keys, [`passphrase`] gets what opens them, [`signer`] is what can sign.
 //! [`root`] authors the roots that sites trust, [`ceremony`] makes the first one with all its keys, and
-//! [`travel`] is the small file that goes to a second signer and the one that comes back.
+//! [`travel`] is the small file that goes to a second signer and the one that comes back. [`cli`] is the
+//! command line over all of this.
 
 pub mod ceremony;
+pub mod cli;
 pub mod disk;
 pub mod error;
 pub mod key_file;
 pub mod passphrase;
 pub mod root;
 pub mod signer;
+pub mod travel;
 
 pub use error::{Code, Error, Result};
 pub use signer::{FileSigner, Signer};

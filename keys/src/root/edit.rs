@@ -87,18 +87,16 @@ pub fn add_key(root: &mut Root, role: KeyRole, key: PublicKey) -> Result<()> {
     let subject = format!("key {id}");
     for other in KeyRole::ALL {
         if other.lists(root, &id) {
-            return Err(match other == role {
-                true => Error::new(
-                    Code::KeyInRole,
-                    subject,
-                    format!("is in the role {role} already"),
-                ),
-                false => Error::new(
-                    Code::KeyInTwoRoles,
-                    subject,
-                    format!("is in the role {other}"),
-                ),
-            });
+            let (code, again) = if other == role {
+                (Code::KeyInRole, " already")
+            } else {
+                (Code::KeyInTwoRoles, "")
+            };
+            return Err(Error::new(
+                code,
+                subject,
+                format!("is in the role {other}{again}"),
+            ));
         }
     }
     for entry in role.entries_mut(root) {

@@ -1,6 +1,6 @@
 //! The three kinds of keys that people deal with, and where a root lists them.
 
-use std::{fmt, slice};
+use std::fmt;
 
 use sealift_verifier::tuf::{Role, RoleName, Root};
 use serde::Serialize;
@@ -54,27 +54,19 @@ impl KeyRole {
 
     /// The same, to change them. A root without keys for licenses gets an empty entry for them.
     pub(super) fn entries_mut(self, root: &mut Root) -> Vec<&mut Role> {
-        match self {
-            Self::License => {
-                let license = root
-                    .sealift
-                    .get_or_insert_default()
-                    .license
-                    .get_or_insert_with(|| Role {
-                        keyids: Vec::new(),
-                        threshold: 1,
-                    });
-                slice::from_mut(license).iter_mut().collect()
-            }
-            _ => {
-                let names = self.tuf();
-                root.roles
-                    .iter_mut()
-                    .filter(|(name, _)| names.iter().any(|role| role.name() == name.as_str()))
-                    .map(|(_, role)| role)
-                    .collect()
-            }
+        if self == Self::License {
+            let license = &mut root.sealift.get_or_insert_default().license;
+            return vec![license.get_or_insert_with(|| Role {
+                keyids: Vec::new(),
+                threshold: 1,
+            })];
         }
+        let names = self.tuf();
+        let entries = root.roles.iter_mut();
+        entries
+            .filter(|(name, _)| names.iter().any(|role| role.name() == name.as_str()))
+            .map(|(_, role)| role)
+            .collect()
     }
 
     /// Whether `root` lists the key for this role.

@@ -10,6 +10,7 @@ use crate::error::Result;
 
 /// A root, told.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Description {
     /// Its version.
     pub version: u64,
@@ -35,6 +36,7 @@ pub struct Description {
 
 /// The keys of a role.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct RoleDescription {
     /// How many have to sign.
     pub threshold: u64,
@@ -44,6 +46,7 @@ pub struct RoleDescription {
 
 /// A signature under a root.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct SignatureDescription {
     /// By which key, as the signature claims.
     pub keyid: String,

@@ -65,10 +65,15 @@ impl Progress {
 
 impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(old) = self.old {
-            write!(f, "{} of {} by the old root, ", old.signed, old.needed)?;
+        let Self { old, new } = self;
+        match old {
+            Some(old) => write!(
+                f,
+                "{} of {} by the old root, {} of {} by the new",
+                old.signed, old.needed, new.signed, new.needed
+            ),
+            None => write!(f, "{} of {} by its own keys", new.signed, new.needed),
         }
-        write!(f, "{} of {} by the new", self.new.signed, self.new.needed)
     }
 }
 
@@ -215,7 +220,7 @@ fn publish(
 ) -> Result<()> {
     match previous {
         Some(previous) => {
-            TrustedSet::new(&previous.bytes, ED25519, now)?.update_root(&draft.bytes)?
+            TrustedSet::new(&previous.bytes, ED25519, now)?.update_root(&draft.bytes)?;
         }
         None => drop(TrustedSet::new(&draft.bytes, ED25519, now)?),
     }

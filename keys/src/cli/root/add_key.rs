@@ -1,0 +1,34 @@
+//! `root add-key`.
+
+use std::path::PathBuf;
+
+use sealift_verifier::time::Time;
+
+use super::{Report, report_edit};
+use crate::{
+    error::Result,
+    key_file,
+    root::{edit, folder, role::KeyRole},
+};
+
+/// List one more key for a role, in the draft of the next root
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The folder with N.root.json
+    #[arg(value_name = "ROOTDIR")]
+    folder: PathBuf,
+    /// What the key is for
+    #[arg(long, value_enum)]
+    role: KeyRole,
+    /// The public key
+    #[arg(value_name = "KEY.pub.pem")]
+    key: PathBuf,
+}
+
+impl Args {
+    pub(super) fn run(self, now: Time) -> Result<Report> {
+        let key = key_file::read_public(&self.key)?;
+        let edited = folder::change(&self.folder, |root| edit::add_key(root, self.role, key))?;
+        Ok(report_edit(&edited, now))
+    }
+}
