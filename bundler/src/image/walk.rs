@@ -149,16 +149,17 @@ impl Walk<'_> {
         descriptor: &Descriptor,
     ) -> Result<(), Finding> {
         let config = manifest.config();
-        let mut platform = descriptor.platform().as_ref().map(Platform::from);
         let bytes = self
             .store
             .blob_document(digest_of(config)?, config.size(), DOCUMENT_BYTES)?;
         self.add(config, false)?;
-        if CONFIG.contains(&config.media_type().to_string().as_str()) {
+        // Runtimes choose by what the index says; only without an index, the configuration counts.
+        let mut platform = descriptor.platform().as_ref().map(Platform::from);
+        if platform.is_none() && CONFIG.contains(&config.media_type().as_ref()) {
             let subject = format!("blobs/sha256/{}", digest_of(config)?);
             let config: Config =
                 serde_json::from_slice(&bytes).map_err(|e| Finding::invalid(subject, e))?;
-            platform = config.platform().or(platform);
+            platform = config.platform();
         }
         self.platforms.extend(platform);
         for layer in manifest.layers() {
