@@ -1,0 +1,9 @@
+//! Every test that crosses crates, in one binary so that it links once.
+#![allow(clippy::unwrap_used, reason = "panicking is how a test fails")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files of tests need not survive anything"
+)]
+
+mod tuf;
+mod workspace;
