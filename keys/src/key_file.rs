@@ -11,7 +11,7 @@ use pkcs8::{
     DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey,
     EncryptedPrivateKeyInfoRef, LineEnding, ObjectIdentifier, PrivateKeyInfoRef, SecretDocument,
     SubjectPublicKeyInfoRef,
-    der::{Decode, pem::PemLabel},
+    der::{Decode, ErrorKind, Tag, pem::PemLabel},
     pkcs5::{
         self, EncryptionScheme,
         pbes2::{Kdf, Parameters, ScryptParams},
@@ -198,8 +198,15 @@ impl EncryptedKey {
     /// Decrypts the key. What its file demands of the key derivation is bounded before it is done.
     pub fn unlock(&self, passphrase: &Passphrase) -> Result<SecretKey> {
         let subject = &self.subject;
-        let info = EncryptedPrivateKeyInfoRef::try_from(self.document.as_bytes())
-            .map_err(|e| Error::new(Code::PemInvalid, subject, e.to_string()))?;
+        let info = EncryptedPrivateKeyInfoRef::try_from(self.document.as_bytes()).map_err(|e| {
+            let code = match e {
+                pkcs8::Error::Asn1(e) if is_unknown_algorithm(e.kind()) => {
+                    Code::EncryptionUnsupported
+                }
+                _ => Code::PemInvalid,
+            };
+            Error::new(code, subject, e.to_string())
+        })?;
         check_derivation(&info.encryption_algorithm, subject)?;
         let wrong = || {
             Error::new(
@@ -290,6 +297,12 @@ fn parse_public(der: &[u8], subject: &str) -> Result<PublicKey> {
     check_algorithm(info.algorithm.oid, subject)?;
     let bytes = PublicKeyBytes::from_public_key_der(der).map_err(|e| damaged(&e))?;
     PublicKey::from_bytes(bytes.to_bytes(), subject)
+}
+
+/// Whether DER could not be read because it names a way of encryption that the library does not know.
+fn is_unknown_algorithm(kind: ErrorKind) -> bool {
+    let oid = Tag::ObjectIdentifier;
+    matches!(kind, ErrorKind::OidUnknown { .. }) || kind == ErrorKind::Value { tag: oid }
 }
 
 /// Refuses a key derivation that would take minutes or gigabytes, before any of it is done.

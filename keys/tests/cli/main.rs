@@ -1,0 +1,10 @@
+//! `sealift-keys` as people use it: every test goes through the program itself.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, and says where"
+)]
+
+mod key_files;
+mod rotation;
+mod signing;
+mod support;
