@@ -61,7 +61,7 @@ codes! {
     /// The passphrase does not open the key.
     PassphraseWrong = "passphrase-wrong", "try again; nobody can recover a lost passphrase";
     /// A passphrase without a character.
-    PassphraseEmpty = "passphrase-empty", "write the passphrase into the first line";
+    PassphraseEmpty = "passphrase-empty", "the first line has to hold a passphrase; throw-away keys are made with --dev";
     /// A passphrase longer than any that a person would choose.
     PassphraseTooLong = "passphrase-too-long", "only the first line is read, of at most 1024 bytes: is it the right file?";
     /// The passphrase was not typed twice in the same way.
