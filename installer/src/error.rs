@@ -267,7 +267,10 @@ mod tests {
             "blob",
             "is another",
         );
-        assert_eq!(Error::io("x", io::Error::other(inner)).code(), "digest-mismatch");
+        assert_eq!(
+            Error::io("x", io::Error::other(inner)).code(),
+            "digest-mismatch"
+        );
         let gone = Error::io("x", io::ErrorKind::NotFound.into());
         assert!(gone.is_not_found());
     }

@@ -51,7 +51,9 @@ fn watch(
             failures += 1;
         }
         if failures >= check.retries.max(1) {
-            return Err(format!("{failures} attempts failed, the last one: {reason}"));
+            return Err(format!(
+                "{failures} attempts failed, the last one: {reason}"
+            ));
         }
         std::thread::sleep(Duration::from_millis(check.interval_ms));
     }
@@ -166,7 +168,8 @@ mod tests {
         let ask = |answer| http(&format!("http://{}/health", server(answer)), LIMIT);
         ask("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
         // A redirect is healthy and not followed.
-        ask("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").unwrap();
+        ask("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
         let error = ask("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n").unwrap_err();
         assert!(error.contains("status 503"), "{error}");
         ask("not HTTP at all\r\n\r\n").unwrap_err();
@@ -176,14 +179,21 @@ mod tests {
     #[test]
     fn a_service_that_says_nothing_has_failed_in_time() {
         let begin = Instant::now();
-        http(&format!("http://{}/", server("")), Duration::from_millis(300)).unwrap_err();
+        http(
+            &format!("http://{}/", server("")),
+            Duration::from_millis(300),
+        )
+        .unwrap_err();
         assert!(begin.elapsed() < Duration::from_secs(3));
     }
 
     #[test]
     fn tcp_is_healthy_when_a_connection_opens() {
         tcp(&server("x"), LIMIT).unwrap();
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         tcp(&closed.to_string(), LIMIT).unwrap_err();
         tcp("no address", LIMIT).unwrap_err();
     }
@@ -205,7 +215,11 @@ mod tests {
             let mut attempts = 0;
             let result = watch(check, Instant::now(), || {
                 attempts += 1;
-                if attempts >= succeeds_at { Ok(()) } else { Err("no".into()) }
+                if attempts >= succeeds_at {
+                    Ok(())
+                } else {
+                    Err("no".into())
+                }
             });
             (result.is_ok(), attempts)
         };
@@ -222,10 +236,12 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("files/core/api/bin");
         std::fs::create_dir_all(&folder).unwrap();
-        let script = "#!/bin/sh\ntest \"$1\" = --x && test -f bin/ask && test \"$SEALIFT_GENERATION\" = 9\n";
+        let script =
+            "#!/bin/sh\ntest \"$1\" = --x && test -f bin/ask && test \"$SEALIFT_GENERATION\" = 9\n";
         let mut file = std::fs::File::create(folder.join("ask")).unwrap();
         file.write_all(script.as_bytes()).unwrap();
-        file.set_permissions(std::fs::Permissions::from_mode(0o755)).unwrap();
+        file.set_permissions(std::fs::Permissions::from_mode(0o755))
+            .unwrap();
         drop(file);
         let capability = Capability {
             name: "core/api".parse().unwrap(),

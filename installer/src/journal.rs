@@ -131,10 +131,15 @@ mod tests {
         ];
         for phase in phases {
             let bytes = phase.to_bytes().unwrap();
-            Writer::new(&RealDisk).replace(dir.at(FILE), &bytes).unwrap();
+            Writer::new(&RealDisk)
+                .replace(dir.at(FILE), &bytes)
+                .unwrap();
             assert_eq!(Phase::load(&dir).unwrap(), Some(phase));
         }
         Writer::new(&RealDisk).replace(dir.at(FILE), b"{}").unwrap();
-        assert_eq!(Phase::load(&dir).unwrap_err().kind(), Some(Code::StateDamaged));
+        assert_eq!(
+            Phase::load(&dir).unwrap_err().kind(),
+            Some(Code::StateDamaged)
+        );
     }
 }

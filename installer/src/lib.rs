@@ -1,12 +1,29 @@
 //! Sealift at the site: installs releases from bundles, upgrades, survives bad ones and goes back.
+//!
+//! The way of a release: [`admit::verify`] makes a file an authentic bundle, [`admit::admit`] holds it
+//! against the site's rules, [`apply::stage`] puts its generation together beside what runs, and
+//! [`apply::Staged::activate`] makes it current, watches it, and commits it or goes back. [`site`] is where
+//! all of that happens, [`disk`] the only module that changes the file system, [`recover`] what makes a
+//! site whole again after a crash anywhere.
 
+mod activate;
+pub mod admit;
+pub mod apply;
+pub mod cli;
 pub mod disk;
 pub mod error;
+pub mod export;
+pub mod fsck;
 pub mod generation;
 pub mod health;
+pub mod init;
 pub mod journal;
 pub mod lock;
+pub mod plan;
 pub mod process;
+pub mod prune;
+pub mod recover;
+pub mod rollback;
 pub mod site;
 pub mod state;
 pub mod store;

@@ -59,7 +59,10 @@ pub fn take(dir: &Dir, command: &str, now: Time) -> Result<Lock> {
             ));
         }
     }
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let holder = format!(
         "sealift-installer {command}, process {} on {host}, since {now}\n",
         std::process::id()
@@ -85,7 +88,10 @@ mod tests {
         assert_eq!(error.kind(), Some(Code::SiteLocked));
         let text = error.to_string();
         let process = format!("process {}", std::process::id());
-        assert!(text.contains("sealift-installer apply") && text.contains(&process), "{text}");
+        assert!(
+            text.contains("sealift-installer apply") && text.contains(&process),
+            "{text}"
+        );
         drop(first);
         let _second = take(&dir, "prune", now).unwrap();
     }

@@ -151,11 +151,21 @@ mod tests {
 
     #[test]
     fn status_output_and_environment() {
-        shell("test \"$SEALIFT_GENERATION\" = 7 && test -z \"$HOME\" && test $(pwd) = /", 5000).unwrap();
+        shell(
+            "test \"$SEALIFT_GENERATION\" = 7 && test -z \"$HOME\" && test $(pwd) = /",
+            5000,
+        )
+        .unwrap();
         let error = shell("echo out; echo err >&2; exit 3", 5000).unwrap_err();
         assert!(error.contains("status 3 and said: out\nerr"), "{error}");
         assert!(shell("kill -9 $$", 5000).unwrap_err().contains("signal 9"));
-        let absent = run(Path::new("/absent"), &[], Path::new("/"), &[], Duration::from_secs(1));
+        let absent = run(
+            Path::new("/absent"),
+            &[],
+            Path::new("/"),
+            &[],
+            Duration::from_secs(1),
+        );
         assert!(absent.unwrap_err().starts_with("/absent: "));
     }
 

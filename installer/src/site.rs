@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error, Result},
     journal::{self, Phase},
     lock::{self, Lock},
-    state::{self, Generation, State},
+    state::{self, Generation, State, TrustState},
     store::Store,
 };
 
@@ -217,6 +217,16 @@ pub fn snapshot_file(digest: Digest) -> String {
     format!("snapshot-{digest}.json")
 }
 
+impl TrustState {
+    /// The names of the files in [`TRUST`] that it refers to.
+    pub fn files(&self) -> Vec<String> {
+        let roots = (self.first_root..=self.root).map(root_file);
+        let newest = self.newest.iter();
+        let others = newest.flat_map(|n| [timestamp_file(n.timestamp), snapshot_file(n.snapshot)]);
+        roots.chain(others).collect()
+    }
+}
+
 /// A site that nobody else works at. All it lets one do is to recover it, see [`crate::recover`].
 #[must_use]
 pub struct Locked<'d> {
@@ -300,21 +310,25 @@ impl<'d> Ready<'d> {
         }
     }
 
-    /// Removes what is in `trust/` and nothing refers to any more. All roots stay.
+    /// Removes what is in `trust/` and nothing refers to. The roots that led to the trusted one stay.
     pub fn sweep_trusted(&self) -> Result<()> {
-        let newest = self.site.state.trust.newest.as_ref();
-        let kept: Vec<String> = newest
-            .iter()
-            .flat_map(|n| [timestamp_file(n.timestamp), snapshot_file(n.snapshot)])
-            .collect();
+        let kept = self.site.state.trust.files();
         let dir = self.site.dir.dir(TRUST)?;
         for (name, _) in dir.list()? {
-            let text = name.to_string_lossy();
-            if !text.ends_with(".root.json") && !kept.iter().any(|k| *k == text) {
+            if !kept.iter().any(|kept| name == kept.as_str()) {
                 self.writer.remove_file(dir.at(&name))?;
             }
         }
         Ok(())
+    }
+
+    /// Removes what a crash left beside files that are replaced as a whole.
+    pub fn tidy(&self) -> Result<()> {
+        for name in [STATE, CURRENT, journal::FILE] {
+            self.writer
+                .remove_file(self.site.dir.at(&format!("{name}.tmp")))?;
+        }
+        self.sweep_trusted()
     }
 
     /// Removes a generation's folder, finished or not, if it is there.

@@ -1,7 +1,7 @@
 //! `state.json`: the one committed truth of a site, as types.
 
-use semver::Version;
 use sealift_verifier::{digest::Digest, json, path::Name, time::Time};
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
@@ -199,13 +199,15 @@ impl State {
     }
 
     fn check(&self) -> Result<(), String> {
-        let sorted = self
-            .generations
-            .is_sorted_by(|a, b| a.number < b.number);
+        let sorted = self.generations.is_sorted_by(|a, b| a.number < b.number);
         if !sorted {
             return Err("generations are not sorted, each once".into());
         }
-        if self.generations.iter().any(|g| g.number >= self.next || g.number == 0) {
+        if self
+            .generations
+            .iter()
+            .any(|g| g.number >= self.next || g.number == 0)
+        {
             return Err("a generation has a number that was not given yet".into());
         }
         let kept = |number: Option<u64>| number.is_none_or(|n| self.generation(n).is_some());

@@ -205,7 +205,11 @@ impl Store {
         let mut found = Vec::new();
         for number in 0..=u8::MAX {
             let dir = self.numbered(number)?;
-            found.extend(dir.list()?.into_iter().map(|(name, kind)| (dir, name, kind)));
+            found.extend(
+                dir.list()?
+                    .into_iter()
+                    .map(|(name, kind)| (dir, name, kind)),
+            );
         }
         Ok(found)
     }
@@ -217,9 +221,9 @@ impl Store {
         for (digest, need) in needs {
             for form in need.forms() {
                 let there = present.contains(&(*digest, form))
-                    && self.status(*digest, form)?.is_some_and(|s| {
-                        s.kind == Kind::File && s.size == need.size
-                    });
+                    && self
+                        .status(*digest, form)?
+                        .is_some_and(|s| s.kind == Kind::File && s.size == need.size);
                 if !there {
                     missing.entry(*digest).or_default().push(form);
                 }
@@ -362,8 +366,13 @@ pub(crate) mod tests {
             assert_eq!((status.mode, status.size), (form.mode(), 7));
         }
         let writer = Writer::new(&RealDisk);
-        store.link(writer, blob, Form::Executable, dir.at("program")).unwrap();
-        let of_store = store.status(blob.digest(), Form::Executable).unwrap().unwrap();
+        store
+            .link(writer, blob, Form::Executable, dir.at("program"))
+            .unwrap();
+        let of_store = store
+            .status(blob.digest(), Form::Executable)
+            .unwrap()
+            .unwrap();
         let of_link = dir.status("program".as_ref()).unwrap().unwrap();
         assert_eq!(of_store.inode, of_link.inode);
     }

@@ -93,7 +93,11 @@ impl Dir {
         let file = File::from(self.below(path, flags)?);
         let metadata = file.metadata().map_err(|e| self.error(path, e))?;
         if !metadata.is_file() {
-            return Err(Error::new(Code::StateDamaged, self.name_of(path), "is no regular file"));
+            return Err(Error::new(
+                Code::StateDamaged,
+                self.name_of(path),
+                "is no regular file",
+            ));
         }
         Ok(file)
     }
@@ -164,8 +168,8 @@ impl Dir {
 
     /// Free bytes and free files of the file system; nothing for a number that it does not count.
     pub fn free(&self) -> Result<(u64, Option<u64>)> {
-        let stat = rustix::fs::fstatvfs(&self.fd)
-            .map_err(|e| Error::io(self.path.display(), e.into()))?;
+        let stat =
+            rustix::fs::fstatvfs(&self.fd).map_err(|e| Error::io(self.path.display(), e.into()))?;
         let files = (stat.f_files > 0).then_some(stat.f_favail);
         Ok((stat.f_bavail.saturating_mul(stat.f_frsize), files))
     }

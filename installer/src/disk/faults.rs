@@ -11,6 +11,8 @@ use super::{At, Dir, Disk, Fill};
 /// What happens at which call. Calls are counted from 1 over the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// Nothing.
+    None,
     /// Only count.
     Count,
     /// Ends the process with SIGKILL immediately before this call: what a power cut would leave, with the
@@ -59,6 +61,11 @@ impl<D: Disk> FaultyDisk<D> {
     /// How many calls there were so far.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// What happens at which call.
+    pub fn fault(&self) -> Fault {
+        self.fault
     }
 
     fn point(&self) -> io::Result<()> {

@@ -53,9 +53,7 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: At<'_>, to: At<'_>) -> io::Result<()> {
         let (from, to) = (checked(from)?, checked(to)?);
-        Ok(rustix::fs::renameat(
-            from.dir, from.name, to.dir, to.name,
-        )?)
+        Ok(rustix::fs::renameat(from.dir, from.name, to.dir, to.name)?)
     }
 
     fn rename_new(&self, from: At<'_>, to: At<'_>) -> io::Result<()> {

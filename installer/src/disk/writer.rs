@@ -170,7 +170,9 @@ impl<'d> Writer<'d> {
             if kind == Kind::Dir {
                 self.remove_tree(dir.at(&name))?;
             } else {
-                self.0.remove_file(dir.at(&name)).map_err(about(dir.at(&name)))?;
+                self.0
+                    .remove_file(dir.at(&name))
+                    .map_err(about(dir.at(&name)))?;
             }
         }
         self.0.remove_dir(at).map_err(about(at))

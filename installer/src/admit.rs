@@ -1,0 +1,189 @@
+//! From a file to a release that may be installed here: verified against what the site trusts, then held
+//! against the site's own rules, all of them, before a byte of payload is read.
+
+use std::{collections::HashSet, fs::File};
+
+use sealift_verifier::{
+    Code as VerifierCode,
+    bundle::{Authentic, Bundle, Trust},
+    delivery::Delivery,
+    digest::Digest,
+    release::{BlobRef, Release},
+};
+
+use crate::{
+    error::{Code, Denial, Error, NotAdmitted, Result},
+    site::{Context, Site},
+};
+
+/// A block of a file system: what the smallest file takes.
+const BLOCK: u64 = 4096;
+/// Room for the journal, the state and folders, in bytes.
+const RESERVE: u64 = 1 << 20;
+/// Room for folders, in files.
+const RESERVED_FILES: u64 = 64;
+
+/// A release that is authentic and may be installed at this site.
+#[must_use]
+pub struct Admitted {
+    pub(crate) authentic: Authentic,
+}
+
+/// Whether there is anything to install.
+pub enum Verdict {
+    /// The very release runs already.
+    Current,
+    /// It may be installed.
+    Admitted(Box<Admitted>),
+}
+
+/// Opens a bundle and verifies it against what the site trusts. `name` stands for the file in errors.
+pub fn verify(site: &Site, file: File, name: &str, ctx: &Context<'_>) -> Result<Authentic> {
+    let now = site.state().judged_by(ctx.now)?;
+    let trust = site.trust()?;
+    let again = file.try_clone().map_err(|e| Error::io(name, e))?;
+    let refusal = match Bundle::open(file, name)?.verify(&trust, now, &mut |_| {}) {
+        Ok(authentic) => return Ok(authentic),
+        Err(e) => e,
+    };
+    if refusal.kind() == VerifierCode::VersionRollback {
+        // An older release of the right vendor is nothing forged. Verified on its own, it can be refused
+        // by admission, together with everything else that speaks against it.
+        let alone = Trust::from_root(trust.root);
+        let authentic = Bundle::open(again, name)?.verify(&alone, now, &mut |_| {})?;
+        let newest = site.state().trust.newest.as_ref();
+        if newest.is_some_and(|newest| authentic.counter() < newest.counter) {
+            return Ok(authentic);
+        }
+    }
+    Err(refusal.into())
+}
+
+/// Whether the release of a bundle is the one that runs, so that there is nothing to do.
+pub fn is_current(site: &Site, authentic: &Authentic) -> bool {
+    let running = site.state().running();
+    running.is_some_and(|g| {
+        g.release == authentic.release_digest() && g.counter == authentic.counter()
+    })
+}
+
+/// Holds an authentic release against the site's rules; a refusal lists everything that speaks against it.
+pub fn admit(site: &Site, authentic: Authentic) -> Result<Verdict> {
+    if is_current(site, &authentic) {
+        return Ok(Verdict::Current);
+    }
+    let release = authentic.release();
+    let what = format!("{} {}", release.product, release.version);
+    let mut denials = denials(site, &authentic, &Space::of(site, &authentic)?).into_iter();
+    match denials.next() {
+        None => Ok(Verdict::Admitted(Box::new(Admitted { authentic }))),
+        Some(first) => Err(Error::NotAdmitted(NotAdmitted {
+            what,
+            first,
+            others: denials.collect(),
+        })),
+    }
+}
+
+/// Everything that speaks against a release at this site.
+pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Vec<Denial> {
+    let state = site.state();
+    let release = authentic.release();
+    let mut denials = Vec::new();
+    let mut deny = |code, detail| denials.push(Denial { code, detail });
+    if let Some(product) = &state.product
+        && *product != release.product
+    {
+        let detail = format!("this site has {product}, the bundle {}", release.product);
+        deny(Code::ProductMismatch, detail);
+    }
+    if let Some(newest) = &state.trust.newest {
+        let counter = authentic.counter();
+        if counter < newest.counter {
+            let detail = format!(
+                "its release counter is {counter}, this site had {} already",
+                newest.counter
+            );
+            deny(Code::CounterTooLow, detail);
+        } else if counter == newest.counter && authentic.release_digest() != newest.release {
+            let detail = format!("release counter {counter} stands for another release here");
+            deny(Code::CounterReused, detail);
+        }
+    }
+    if let Some(floor) = &state.security_floor
+        && release.version.cmp_precedence(floor).is_lt()
+    {
+        let detail = format!("{} is below the security floor {floor}", release.version);
+        deny(Code::BelowSecurityFloor, detail);
+    }
+    if space.needed > space.free {
+        let detail = format!("{} bytes are needed, {} are free", space.needed, space.free);
+        deny(Code::NoSpace, detail);
+    }
+    if let Some(free) = space.files_free.filter(|free| *free < space.files) {
+        let detail = format!("{} new files are needed, {free} are free", space.files);
+        deny(Code::NoSpace, detail);
+    }
+    denials
+}
+
+/// What an installation would write, and what there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes of the blobs that the site lacks.
+    pub bytes: u64,
+    /// How many blobs it lacks.
+    pub blobs: u64,
+    /// Free bytes that have to be there, with room for blocks and folders.
+    pub needed: u64,
+    /// Free bytes that are there.
+    pub free: u64,
+    /// New files that have to be possible.
+    pub files: u64,
+    /// New files that are possible; nothing if the file system does not count them.
+    pub files_free: Option<u64>,
+}
+
+impl Space {
+    /// From the delivery manifest and the names in the store: nothing of the payload is read for it.
+    pub fn of(site: &Site, authentic: &Authentic) -> Result<Self> {
+        let present: HashSet<Digest> = site
+            .store()?
+            .present()?
+            .into_iter()
+            .map(|(digest, _)| digest)
+            .collect();
+        let lacking =
+            || blobs(authentic.delivery()).filter(|blob| !present.contains(&blob.digest()));
+        let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
+        let head = authentic.head();
+        let rounded = |size: u64| size.next_multiple_of(BLOCK);
+        let small = sum(&mut head.iter().map(|(_, bytes)| rounded(bytes.len() as u64)));
+        let (free, files_free) = site.dir().free()?;
+        let count = lacking().count() as u64;
+        Ok(Self {
+            bytes: sum(&mut lacking().map(|blob| blob.size())),
+            blobs: count,
+            needed: sum(&mut lacking().map(|blob| rounded(blob.size())))
+                .saturating_add(small)
+                .saturating_add(names(authentic.release()))
+                .saturating_add(RESERVE),
+            free,
+            files: count
+                .saturating_add(head.len() as u64)
+                .saturating_add(RESERVED_FILES),
+            files_free,
+        })
+    }
+}
+
+/// Every blob that a delivery holds.
+pub fn blobs(delivery: &Delivery) -> impl Iterator<Item = BlobRef> {
+    let packed = delivery.packs.iter().flat_map(|pack| &pack.blobs);
+    packed.chain(&delivery.blobs).copied()
+}
+
+/// Bytes that the names of a generation take in their folders, about.
+fn names(release: &Release) -> u64 {
+    crate::plan::file_count(release).saturating_mul(64)
+}

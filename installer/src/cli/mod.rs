@@ -1,0 +1,283 @@
+//! The command line: one file for each subcommand, and how answers and failures are written. Nothing here
+//! reaches outside by itself: [`run`] is handed a [`World`].
+
+mod apply;
+mod completions;
+mod exit;
+mod export;
+mod fsck;
+mod history;
+mod init;
+mod man;
+mod plan;
+mod progress;
+mod prune;
+mod recover;
+mod rollback;
+mod status;
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use sealift_verifier::{
+    Failure as _,
+    error::{render_json, render_text},
+    time::Time,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    disk::Disk,
+    error::{Code, Error, Result},
+    site::{Context, DEFAULT, Locked, Ready, Site},
+};
+use progress::Bars;
+
+/// Installs, upgrades and takes back releases at a site, from files, with no network.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage, 3 not authentic, 4 not admitted, 5 rolled back by itself,
+/// 6 active, but whether it survives a power cut is unknown.
+#[derive(Debug, Parser)]
+#[command(name = "sealift-installer", version, propagate_version = true)]
+struct Cli {
+    /// The folder that the site lives in
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT)]
+    state: PathBuf,
+    /// How results and errors are written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// One JSON object for programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Rollback(rollback::Args),
+    Status(status::Args),
+    History(history::Args),
+    Fsck(fsck::Args),
+    Prune(prune::Args),
+    Export(export::Args),
+    Recover(recover::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Asks a person a question and returns what was typed.
+pub type Ask<'a> = &'a dyn Fn(&str) -> io::Result<String>;
+
+/// What a program knows from outside and writes to, handed in by its `main`.
+pub struct World<'a> {
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Standard error.
+    pub err: &'a Mutex<Box<dyn Write + Send>>,
+    /// Asks whoever sits at the terminal, if somebody does.
+    pub ask: Option<Ask<'a>>,
+    /// The time by the local clock.
+    pub now: Time,
+    /// How many threads read, hash and write.
+    pub threads: usize,
+    /// What changes the file system.
+    pub disk: &'a dyn Disk,
+}
+
+/// What a subcommand found or did, in both forms.
+struct Answer {
+    text: String,
+    json: Value,
+}
+
+/// Why a subcommand failed, and what it has to say nevertheless.
+struct Failed {
+    error: Error,
+    answer: Option<Answer>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        let answer = None;
+        Self { error, answer }
+    }
+}
+
+impl From<sealift_verifier::Error> for Failed {
+    fn from(error: sealift_verifier::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// What subcommands work with.
+struct Scene<'a> {
+    state: PathBuf,
+    disk: &'a dyn Disk,
+    context: Context<'a>,
+    ask: Option<Ask<'a>>,
+}
+
+impl<'a> Scene<'a> {
+    fn site(&self) -> Result<Site> {
+        Site::open(&self.state)
+    }
+
+    /// Locks the site for `command` and finishes or undoes what was interrupted.
+    fn ready(&self, command: &str) -> Result<Ready<'a>> {
+        let locked = Locked::take(&self.state, self.disk, command, self.context.now)?;
+        Ok(locked.recover(&self.context)?.0)
+    }
+}
+
+/// Does what the arguments ask for and returns the exit code.
+pub fn run(arguments: impl Iterator<Item = OsString>, world: World<'_>) -> u8 {
+    let arguments: Vec<OsString> = arguments.collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            // clap says it in its own way, with the usage; machines get what other failures give.
+            let _ = error.print();
+            if arguments
+                .iter()
+                .any(|a| a == "json" || a == "--output=json")
+            {
+                let wrong = Error::new(Code::Usage, "arguments", error.kind().to_string());
+                let _ = writeln!(world.out, "{}", error_object(&wrong, Map::new()));
+            }
+            return exit::USAGE;
+        }
+        Err(help) => return u8::from(help.print().is_err()),
+    };
+    let bars = Bars::new(world.err);
+    let scene = Scene {
+        state: cli.state,
+        disk: world.disk,
+        context: Context {
+            now: world.now,
+            threads: world.threads.max(1),
+            progress: &bars,
+        },
+        ask: world.ask,
+    };
+    let result = match &cli.command {
+        Command::Init(args) => init::run(args, &scene),
+        Command::Plan(args) => plan::run(args, &scene),
+        Command::Apply(args) => apply::run(args, &scene),
+        Command::Rollback(args) => rollback::run(args, &scene),
+        Command::Status(args) => status::run(args, &scene),
+        Command::History(args) => history::run(args, &scene),
+        Command::Fsck(args) => fsck::run(args, &scene),
+        Command::Prune(args) => prune::run(args, &scene),
+        Command::Export(args) => export::run(args, &scene),
+        Command::Recover(args) => recover::run(args, &scene),
+        Command::Completions(args) => Ok(completions::run(args)),
+        Command::Man(args) => man::run(args),
+    };
+    finish(result, cli.output, world.out, world.err)
+}
+
+fn finish(
+    result: Result<Answer, Failed>,
+    output: Output,
+    out: &mut dyn Write,
+    err: &Mutex<Box<dyn Write + Send>>,
+) -> u8 {
+    let (answer, error) = match result {
+        Ok(answer) => (Some(answer), None),
+        Err(failed) => (failed.answer, Some(failed.error)),
+    };
+    let text = match (output, &error) {
+        (Output::Text, _) => answer.map(|a| a.text).unwrap_or_default(),
+        (Output::Json, None) => answer.map(|a| format!("{}\n", a.json)).unwrap_or_default(),
+        (Output::Json, Some(error)) => {
+            let facts = match answer.map(|a| a.json) {
+                Some(Value::Object(facts)) => facts,
+                _ => Map::new(),
+            };
+            format!("{}\n", error_object(error, facts))
+        }
+    };
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let error = error.or(written.err().map(|e| Error::io("standard output", e)));
+    let Some(error) = error else {
+        return exit::DONE;
+    };
+    if let Ok(mut err) = err.lock() {
+        // There is nowhere left to say that even this failed.
+        let _ = err.write_all(render_text(&error).as_bytes());
+    }
+    exit::code(&error)
+}
+
+fn error_object(error: &Error, mut facts: Map<String, Value>) -> Value {
+    let mut object = render_json(error);
+    if let Error::NotAdmitted(refusal) = error {
+        let denials = refusal.denials().map(|denial| {
+            json!({
+                "code": denial.code.name(),
+                "message": denial.detail,
+                "hint": denial.code.hint(),
+            })
+        });
+        object["denials"] = denials.collect();
+    }
+    if let Error::WentBack { cause, .. } = error {
+        object["cause"] = json!(cause.code());
+    }
+    facts.insert("error".into(), object);
+    Value::Object(facts)
+}
+
+/// Opens a bundle, following symbolic links, without waiting for the writer of a pipe. Returns the name
+/// that it has in errors.
+fn open_bundle(path: &Path) -> Result<(File, String)> {
+    let name = path.display().to_string();
+    let flags =
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, rustix::fs::Mode::empty())
+        .map_err(|e| Error::io(&name, e.into()))?;
+    Ok((File::from(fd), name))
+}
+
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}
+
+/// Numbers in a list for people.
+fn list(numbers: &[u64]) -> String {
+    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    numbers.join(", ")
+}
+
+/// A value of ours as JSON; ours always can be.
+fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

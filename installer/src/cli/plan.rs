@@ -1,0 +1,120 @@
+//! `plan`: what an apply would change.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use sealift_verifier::error::printable;
+
+use super::{Answer, Failed, Scene, open_bundle, size, to_json};
+use crate::plan::{self, Plan};
+
+/// Verify a bundle completely and say what `apply` would change; changes nothing
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+}
+
+pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    let site = scene.site()?;
+    let (file, name) = open_bundle(&args.bundle)?;
+    answer(&plan::plan(&site, file, &name, &scene.context)?)
+}
+
+/// The plan as an answer; one that an apply would refuse is a failure with the plan beside it.
+pub(super) fn answer(plan: &Plan) -> Result<Answer, Failed> {
+    let answer = Answer {
+        text: text(plan),
+        json: to_json(plan),
+    };
+    match plan.refusal() {
+        None => Ok(answer),
+        Some(error) => Err(Failed {
+            error,
+            answer: Some(answer),
+        }),
+    }
+}
+
+/// The plan for people.
+pub(super) fn text(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| {
+        // Names and versions come with content, though signed.
+        text.push_str(&printable(&line));
+        text.push('\n');
+    };
+    let now = match &plan.current {
+        Some(running) => format!("generation {}, {}", running.generation, running.version),
+        None => "nothing".into(),
+    };
+    line(format!(
+        "{} {}, published {}",
+        plan.product, plan.version, plan.published
+    ));
+    line(format!(
+        "release digest {}, counter {}",
+        plan.release, plan.counter
+    ));
+    line(format!("running now: {now}"));
+    if plan.development {
+        line("signed with throw-away development keys".into());
+    }
+    if plan.nothing_to_do {
+        line("this very release runs already: nothing to do".into());
+        return text;
+    }
+    line(format!("would become generation {}", plan.generation));
+    let capabilities = &plan.capabilities;
+    for (sign, list) in [('+', &capabilities.added), ('~', &capabilities.changed)] {
+        for named in list {
+            line(format!("  {sign} {} {}", named.name, named.version));
+        }
+    }
+    for (sign, list) in [
+        ('^', &capabilities.upgraded),
+        ('v', &capabilities.downgraded),
+    ] {
+        for moved in list {
+            line(format!(
+                "  {sign} {} {} -> {}",
+                moved.name, moved.from, moved.to
+            ));
+        }
+    }
+    for named in &capabilities.removed {
+        line(format!("  - {} {}", named.name, named.version));
+    }
+    line(format!(
+        "  {} capabilities unchanged",
+        capabilities.unchanged.len()
+    ));
+    for (sign, list) in [('+', &plan.images.added), ('-', &plan.images.removed)] {
+        for reference in list {
+            line(format!("  {sign} image {reference}"));
+        }
+    }
+    line(format!(
+        "  {} images unchanged",
+        plan.images.unchanged.len()
+    ));
+    line(format!(
+        "{} files, {} health checks",
+        plan.files, plan.health_checks
+    ));
+    let mut last = String::new();
+    let _ = write!(
+        last,
+        "{} in {} blobs to write; {} of free space needed, {} there",
+        size(plan.bytes_to_write),
+        plan.blobs_to_write,
+        size(plan.space_needed),
+        size(plan.space_free)
+    );
+    line(last);
+    if let Some(floor) = &plan.security_floor {
+        line(format!(
+            "afterwards, nothing below {floor} can be activated"
+        ));
+    }
+    text
+}

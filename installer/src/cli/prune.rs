@@ -1,0 +1,27 @@
+//! `prune`: removes old generations.
+
+use super::{Answer, Failed, Scene, list, to_json};
+use crate::prune;
+
+/// Remove old generations, never the current one or the one that a rollback leads to
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How many of the newest generations stay
+    #[arg(long, value_name = "NUMBER")]
+    keep: usize,
+}
+
+pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    let mut site = scene.ready("prune")?;
+    let pruned = prune::prune(&mut site, args.keep, &scene.context)?;
+    let text = match pruned.removed.is_empty() {
+        true => format!("nothing to remove; kept: {}\n", list(&pruned.kept)),
+        false => format!(
+            "removed: {}; kept: {}\n",
+            list(&pruned.removed),
+            list(&pruned.kept)
+        ),
+    };
+    let json = to_json(&pruned);
+    Ok(Answer { text, json })
+}

@@ -1,0 +1,27 @@
+//! `rollback`: goes back to a kept generation.
+
+use serde_json::json;
+
+use super::{Answer, Failed, Scene};
+use crate::rollback;
+
+/// Go back to the generation that ran before, or to another kept one
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The generation to go to; see `status` for those that are kept
+    #[arg(long, value_name = "GENERATION")]
+    to: Option<u64>,
+}
+
+pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    let mut site = scene.ready("rollback")?;
+    let from = site.state().current;
+    let generation = rollback::rollback(&mut site, args.to, &scene.context)?;
+    let version = site.kept(generation)?.version.clone();
+    let text = match from == Some(generation) {
+        true => format!("generation {generation}, {version}, runs already: nothing to do\n"),
+        false => format!("generation {generation}, {version}, is active again\n"),
+    };
+    let json = json!({ "generation": generation, "from": from, "version": version });
+    Ok(Answer { text, json })
+}

@@ -1,0 +1,164 @@
+//! Making a site.
+
+use std::path::{Path, PathBuf};
+
+use sealift_verifier::{
+    digest::{Digest, hex},
+    tuf::{ED25519, TrustedSet},
+};
+
+use crate::{
+    disk::{Dir, Disk, Writer},
+    error::{Code, Error, Result},
+    journal, lock,
+    site::{Context, GENERATIONS, KNOWN, STATE, STORE, Site, TRASH, TRUST, root_file},
+    state::{Action, ClockPolicy, Event, FORMAT, Outcome, State, TrustState},
+    store,
+};
+
+/// What a site is made with.
+pub struct Options {
+    /// The vendor's root, as the file it came in.
+    pub root: Vec<u8>,
+    /// What the vendor says the SHA-256 of that file is.
+    pub fingerprint: Option<Digest>,
+    /// How much the local clock counts.
+    pub clock: ClockPolicy,
+    /// The absolute path of the activate hook.
+    pub activate_hook: Option<PathBuf>,
+}
+
+/// Makes a site in a new or empty folder. The root has to meet its own threshold and, if a fingerprint is
+/// given, to have it.
+pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) -> Result<Site> {
+    let digest = Digest::of(&options.root);
+    if let Some(expected) = options.fingerprint.filter(|expected| *expected != digest) {
+        return Err(Error::new(
+            Code::FingerprintMismatch,
+            "the root file",
+            format!("has the fingerprint {digest}, not {expected}"),
+        ));
+    }
+    let trusted = TrustedSet::new(&options.root, ED25519, ctx.now)?;
+    let root = &trusted.root().statement;
+    let hook = options
+        .activate_hook
+        .as_deref()
+        .map(check_hook)
+        .transpose()?;
+
+    let writer = Writer::new(disk);
+    // Absolute, so that going up through its parents ends.
+    let path = std::path::absolute(path).map_err(|e| Error::io(path.display(), e))?;
+    writer.mkdir_all(&path)?;
+    let dir = Dir::open(&path)?;
+    check_empty(&dir)?;
+    let _lock = lock::take(&dir, "init", ctx.now)?;
+    // Again, under the lock: somebody may have been quicker.
+    check_empty(&dir)?;
+
+    for name in [TRUST, STORE, GENERATIONS, TRASH] {
+        writer.mkdir(dir.at(name))?;
+    }
+    let folder = dir.dir(STORE)?;
+    for name in store::folders() {
+        writer.mkdir(folder.at(&name))?;
+    }
+    let trust = dir.dir(TRUST)?;
+    writer.replace(trust.at(&root_file(root.version)), &options.root)?;
+    writer.sync_fs(&dir)?;
+
+    let mut state = State {
+        format: FORMAT,
+        site: random_id()?,
+        created: ctx.now,
+        clock: options.clock,
+        activate_hook: hook,
+        product: None,
+        current: None,
+        next: 1,
+        trust: TrustState {
+            first_root: root.version,
+            root: root.version,
+            root_digest: digest,
+            development: root.is_development(),
+            newest: None,
+            time: None,
+        },
+        security_floor: None,
+        generations: Vec::new(),
+        history: Vec::new(),
+    };
+    state.record(Event {
+        time: ctx.now,
+        action: Action::Init,
+        outcome: Outcome::Done,
+        generation: None,
+        from: None,
+        version: None,
+        release: None,
+        reason: format!("root {} with the fingerprint {digest}", root.version),
+    });
+    writer.replace(dir.at(STATE), &state.to_bytes()?)?;
+    Site::open(&path)
+}
+
+/// What is there must be nothing, or what an interrupted `init` left.
+fn check_empty(dir: &Dir) -> Result<()> {
+    let found = dir.list()?;
+    let subject = dir.path().display().to_string();
+    if found
+        .iter()
+        .any(|(name, _)| name == STATE || name == journal::FILE)
+    {
+        return Err(Error::new(
+            Code::AlreadyASite,
+            subject,
+            "there is a site here",
+        ));
+    }
+    let left = |name: &str| KNOWN.contains(&name) || name == format!("{STATE}.tmp");
+    match found
+        .iter()
+        .find(|(name, _)| !left(&name.to_string_lossy()))
+    {
+        None => Ok(()),
+        Some((name, _)) => {
+            let detail = format!("holds {:?} and maybe more", name.to_string_lossy());
+            Err(Error::new(Code::NotEmpty, subject, detail))
+        }
+    }
+}
+
+/// The hook has to be an absolute path to a file: it is run long after anybody remembers from where.
+fn check_hook(hook: &Path) -> Result<String> {
+    let bad = |why: &str| Err(Error::new(Code::Usage, hook.display().to_string(), why));
+    if !hook.is_absolute() {
+        return bad("the activate hook needs an absolute path");
+    }
+    if !hook.is_file() {
+        return bad("the activate hook is no file");
+    }
+    match hook.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => bad("the path of the activate hook is no UTF-8"),
+    }
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn random_id() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Error::new(Code::Io, "random numbers", e.to_string()))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex(&bytes);
+    let parts = [
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    ];
+    Ok(parts.join("-"))
+}

@@ -1,0 +1,88 @@
+//! `sealift-installer`: installs releases at a site, upgrades, survives bad ones and goes back.
+
+use std::{
+    io::{self, IsTerminal as _, Write},
+    process::ExitCode,
+    sync::Mutex,
+    time::SystemTime,
+};
+
+use sealift_installer::cli::{self, World};
+use sealift_verifier::time::Time;
+
+fn main() -> ExitCode {
+    // Services run as other users and have to be able to read what is installed, whoever calls this.
+    rustix::process::umask(rustix::fs::Mode::from(0o022));
+    let err: Mutex<Box<dyn Write + Send>> = Mutex::new(Box::new(io::stderr()));
+    let say = |text: &str| match err.lock() {
+        Ok(mut err) => err.write_all(text.as_bytes()),
+        Err(_) => Ok(()),
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the only place that reads the clock"
+    )]
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = clock.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    });
+    let Ok(now) = Time::from_unix(seconds) else {
+        let _ = say("error[usage]: the clock is out of all bounds\n");
+        return ExitCode::from(2);
+    };
+    let ask = |question: &str| {
+        say(question)?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    };
+    let person = io::stdin().is_terminal() && io::stderr().is_terminal();
+    #[cfg(feature = "fault-points")]
+    let disk = match faults::disk() {
+        Ok(disk) => disk,
+        Err(text) => {
+            let _ = say(&format!(
+                "error[usage]: SEALIFT_FAULT: {text:?} is no fault\n"
+            ));
+            return ExitCode::from(2);
+        }
+    };
+    #[cfg(not(feature = "fault-points"))]
+    let disk = sealift_installer::disk::RealDisk;
+    let code = cli::run(
+        std::env::args_os(),
+        World {
+            out: &mut io::stdout().lock(),
+            err: &err,
+            ask: person.then_some(&ask),
+            now,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            disk: &disk,
+        },
+    );
+    #[cfg(feature = "fault-points")]
+    if disk.fault() == sealift_installer::disk::faults::Fault::Count {
+        let _ = say(&format!("mutating calls: {}\n", disk.calls()));
+    }
+    ExitCode::from(code)
+}
+
+#[cfg(feature = "fault-points")]
+mod faults {
+    use sealift_installer::disk::{
+        RealDisk,
+        faults::{Fault, FaultyDisk},
+    };
+
+    /// The disk with the fault that `SEALIFT_FAULT` names, or the text that names none.
+    pub(super) fn disk() -> Result<FaultyDisk<RealDisk>, String> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "only a program's main reads the environment"
+        )]
+        let fault = match std::env::var("SEALIFT_FAULT") {
+            Ok(text) => Fault::parse(&text).ok_or(text)?,
+            Err(_) => Fault::None,
+        };
+        Ok(FaultyDisk::new(RealDisk, fault))
+    }
+}

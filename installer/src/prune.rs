@@ -1,0 +1,67 @@
+//! Removing old generations.
+
+use crate::{
+    error::Result,
+    journal::Phase,
+    site::{Context, Ready},
+    state::{Action, Event, Outcome},
+};
+
+/// What a prune removed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pruned {
+    /// The generations that are gone.
+    pub removed: Vec<u64>,
+    /// The generations that are still kept.
+    pub kept: Vec<u64>,
+}
+
+/// Removes all but the `keep` newest generations. The current one and the one that a rollback leads to
+/// always stay.
+pub fn prune(site: &mut Ready<'_>, keep: usize, ctx: &Context<'_>) -> Result<Pruned> {
+    let state = site.state();
+    let numbers: Vec<u64> = state.generations.iter().map(|g| g.number).collect();
+    let old = numbers.len().saturating_sub(keep);
+    let needed = [state.current, state.previous()];
+    let removed: Vec<u64> = numbers[..old]
+        .iter()
+        .copied()
+        .filter(|n| !needed.contains(&Some(*n)))
+        .collect();
+    if !removed.is_empty() {
+        site.begin(&Phase::Pruning {
+            generations: removed.clone(),
+        })?;
+        finish(site, &removed, ctx)?;
+    }
+    let kept = site.state().generations.iter().map(|g| g.number).collect();
+    Ok(Pruned { removed, kept })
+}
+
+/// Removes generations that the journal names; can be cut anywhere and done again. The state forgets them
+/// first, so that nobody goes back to one that is half gone.
+pub(crate) fn finish(site: &mut Ready<'_>, generations: &[u64], ctx: &Context<'_>) -> Result<()> {
+    let mut state = site.state().clone();
+    if generations.iter().any(|n| state.generation(*n).is_some()) {
+        state.forget(generations);
+        let list: Vec<_> = generations.iter().map(ToString::to_string).collect();
+        state.record(Event {
+            time: ctx.now,
+            action: Action::Prune,
+            outcome: Outcome::Done,
+            generation: None,
+            from: None,
+            version: None,
+            release: None,
+            reason: format!("removed generations {}", list.join(", ")),
+        });
+        site.commit(state)?;
+    }
+    for generation in generations {
+        site.discard(*generation)?;
+    }
+    site.empty_trash()?;
+    site.collect_garbage()?;
+    site.end()
+}

@@ -1,0 +1,55 @@
+//! Finishing or undoing what a crash left. Everything is derived from what is on disk.
+//!
+//! | journal | the state names it | what is done |
+//! |---|---|---|
+//! | none | | nothing |
+//! | staging | no | the unfinished generation and its blobs are removed |
+//! | activating | yes | the commit happened: only the journal is left to remove |
+//! | activating | no | `current` goes back, the hook runs, an uncommitted generation is removed |
+//! | pruning | | removing goes on |
+//! | repairing | | what was not put in place is removed |
+
+use crate::{
+    activate,
+    error::Result,
+    journal::Phase,
+    prune,
+    site::{Context, Locked, Ready},
+};
+
+impl<'d> Locked<'d> {
+    /// Finishes or undoes what was interrupted, and says what that was. Every command that changes a site
+    /// begins with this.
+    pub fn recover(self, ctx: &Context<'_>) -> Result<(Ready<'d>, Option<Phase>)> {
+        let phase = self.site.interrupted()?;
+        let mut site = Ready::new(self);
+        match &phase {
+            None => {}
+            Some(Phase::Staging { generation }) => unstage(&site, *generation)?,
+            Some(Phase::Activating {
+                generation, kind, ..
+            }) => activate::recover(&mut site, *generation, *kind, ctx)?,
+            Some(Phase::Pruning { generations }) => prune::finish(&mut site, generations, ctx)?,
+            Some(Phase::Repairing) => {
+                site.empty_trash()?;
+                site.collect_garbage()?;
+                site.end()?;
+            }
+        }
+        site.tidy()?;
+        if let Some(phase) = &phase {
+            ctx.progress.note(&format!(
+                "recovered from {}, which was interrupted",
+                phase.describe()
+            ));
+        }
+        Ok((site, phase))
+    }
+}
+
+/// Removes a generation that was being put together, with the blobs that only it needed.
+pub(crate) fn unstage(site: &Ready<'_>, generation: u64) -> Result<()> {
+    site.discard(generation)?;
+    site.collect_garbage()?;
+    site.end()
+}
