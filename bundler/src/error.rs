@@ -23,6 +23,11 @@ macro_rules! codes {
                 match self { $(Code::$variant => $name,)+ }
             }
 
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($doc),+),)+ }
+            }
+
             /// One thing to do about it.
             pub const fn hint(self) -> &'static str {
                 match self { $(Code::$variant => $hint,)+ }
@@ -84,6 +89,8 @@ codes! {
     SpecialFile = "special-file", "remove it: only files, folders and symbolic links can be delivered";
     /// Something other than what the artifact's type asks for, such as a folder for a file.
     ArtifactType = "artifact-type", "correct `type` or `path`";
+    /// A folder with more files than a tree can list.
+    TreeTooLarge = "tree-too-large", "divide the folder into several artifacts";
     /// Content whose SHA-256 is not the declared one.
     DigestMismatch = "digest-mismatch", "the content is not what the digest was taken from: build it again, or correct the digest";
     /// Content whose length is not the declared one.

@@ -1,9 +1,9 @@
 //! Everything on the vendor's side: from release definitions to one signed bundle.
 //!
-//! The way of the data: [`definition`](mod@collect) files are read and artifacts looked at ([`collect`]), which gives
-//! a pure, sorted [`plan`] or every problem at once ([`problem`]); [`check`](mod@check) reads contents as
-//! well. [`mod@build`] packs and signs what [`metadata`] states. [`manifest`] and [`diff`](mod@diff) compare releases without building anything. [`cli`] is the
-//! program around these; it prints nothing itself.
+//! The way of the data: [`collect`] reads definitions and looks at artifacts, which gives a pure, sorted
+//! [`plan`] or every [`problem`] at once; [`mod@check`] reads contents as well. [`mod@build`] packs what
+//! is planned and has [`metadata`] signed. [`manifest`] and [`mod@diff`] compare releases without building
+//! anything. [`cli`] is the program around these; it prints nothing itself.
 
 mod assemble;
 pub mod build;

@@ -151,6 +151,12 @@ impl Problems {
         )])
     }
 
+    /// How many there are, in words.
+    pub fn count(&self) -> String {
+        let count = self.0.len();
+        format!("{count} problem{} found", if count == 1 { "" } else { "s" })
+    }
+
     /// The problems.
     pub fn all(&self) -> &[Problem] {
         &self.0
@@ -162,12 +168,7 @@ impl fmt::Display for Problems {
         for problem in &self.0 {
             writeln!(f, "{problem}")?;
         }
-        let count = self.0.len();
-        write!(
-            f,
-            "{count} problem{} found",
-            if count == 1 { "" } else { "s" }
-        )
+        f.write_str(&self.count())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one place where errors become exit codes, the same in all programs of Sealift.
 
-use sealift_verifier::Code as VerifierCode;
+use sealift_verifier::Failure;
 
 use crate::error::{Code, Error};
 
@@ -16,15 +16,8 @@ pub const NOT_AUTHENTIC: u8 = 3;
 /// The exit code of an error.
 pub fn code(error: &Error) -> u8 {
     match error {
-        Error::Verifier(error) => match error.kind() {
-            VerifierCode::Io
-            | VerifierCode::NotAFile
-            | VerifierCode::NotFound
-            | VerifierCode::AlreadyExists => FAILED,
-            VerifierCode::Usage => USAGE,
-            _ => NOT_AUTHENTIC,
-        },
-        _ if error.kind() == Some(Code::Usage) => USAGE,
+        Error::Verifier(error) if error.kind().is_not_authentic() => NOT_AUTHENTIC,
+        _ if error.code() == Code::Usage.name() => USAGE,
         _ => FAILED,
     }
 }

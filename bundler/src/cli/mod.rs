@@ -140,7 +140,8 @@ fn error_text(error: &Error) -> String {
 
 fn error_json(error: &Error) -> Value {
     let message = match error {
-        Error::Problems(problems) => format!("{} problems", problems.all().len()),
+        // Each of them follows as an object of its own.
+        Error::Problems(problems) => problems.count(),
         other => other.to_string(),
     };
     let mut json =

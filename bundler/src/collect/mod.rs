@@ -230,3 +230,6 @@ fn missing(at: &Place, path: &Path, error: &std::io::Error) -> Problem {
         _ => Problem::new(at, Code::Io, format!("{}: {error}", path.display())),
     }
 }
+
+#[cfg(test)]
+mod tests;

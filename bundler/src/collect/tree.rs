@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, fs::FileType, os::unix::fs::PermissionsExt, path::Path};
 
 use sealift_verifier::{
+    digest::Digest,
+    json, limits,
     path::EntryPath,
-    tree::{Mode, stays_inside},
+    tree::{Entry, Mode, Node, stays_inside},
 };
 use walkdir::{DirEntry, WalkDir};
 
@@ -55,8 +57,54 @@ impl Collector {
             .collect();
         entries
             .retain(|entry| entry.node != PlannedNode::Dir || !full.contains(entry.path.as_str()));
+        if !fits(&entries, limits::TREE_BYTES) {
+            let message = format!(
+                "{} files and folders are too many for one tree",
+                entries.len()
+            );
+            self.report(at, Code::TreeTooLarge, message);
+            return None;
+        }
         Some(entries)
     }
+}
+
+/// Whether the JSON of a tree with these entries has at most `limit` bytes.
+fn fits(entries: &[PlannedEntry], limit: u64) -> bool {
+    // Every key, a digest and a size of all digits; each character of a path or target may be escaped.
+    let most = |entry: &PlannedEntry| {
+        let target = if let PlannedNode::Symlink { target } = &entry.node {
+            target.len()
+        } else {
+            0
+        };
+        160 + 2 * (entry.path.as_str().len() + target) as u64
+    };
+    if entries.iter().map(most).sum::<u64>() <= limit {
+        return true;
+    }
+    // Close to the limit it is measured: only the digests are not known yet, and all are equally long.
+    let digest = Digest::of(&[]);
+    let exact = |entry: &PlannedEntry| {
+        let node = match &entry.node {
+            PlannedNode::File { mode, size, .. } => Node::File {
+                mode: *mode,
+                size: *size,
+                digest,
+            },
+            PlannedNode::Symlink { target } => Node::Symlink {
+                target: target.clone(),
+            },
+            PlannedNode::Dir => Node::Dir,
+        };
+        let json = json::to_canonical(&Entry {
+            path: entry.path.clone(),
+            node,
+        });
+        json.map_or(u64::MAX, |json| json.len() as u64 + 1)
+    };
+    let around = r#"{"entries":[]}"#.len() as u64;
+    entries.iter().map(exact).fold(around, u64::saturating_add) <= limit
 }
 
 fn parent(path: &EntryPath) -> Option<String> {
@@ -135,5 +183,53 @@ fn special(kind: FileType) -> &'static str {
         "a device"
     } else {
         "of a kind that cannot be delivered"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_tree_is_bounded_before_it_is_read() {
+        let entry = |i: usize| PlannedEntry {
+            path: format!("{}{i:07}", "f".repeat(80)).parse().unwrap(),
+            node: PlannedNode::File {
+                mode: Mode::Plain,
+                size: 1,
+                source: Source::Bytes(Vec::new()),
+            },
+        };
+        let json = json::to_canonical(&Entry {
+            path: entry(0).path,
+            node: Node::File {
+                mode: Mode::Plain,
+                size: 1,
+                digest: Digest::of(&[]),
+            },
+        });
+        let each = json.unwrap().len() + 1;
+        // The last comma is counted, though there is none.
+        let limit = 14 + 1000 * each as u64;
+        let mut entries: Vec<PlannedEntry> = (0..1000).map(entry).collect();
+        assert!(fits(&entries, limit));
+        assert!(!fits(&entries, limit - 1));
+        entries.push(entry(1000));
+        assert!(!fits(&entries, limit));
+        assert!(fits(&entries, limits::TREE_BYTES));
+        assert!(fits(&[], 14));
+    }
+
+    #[test]
+    fn link_targets_lose_what_means_nothing() {
+        for (from, to) in [
+            ("./a//b/", "a/b"),
+            ("a", "a"),
+            ("../x/.", "../x"),
+            ("/a/../b", "/a/../b"),
+            (".", ""),
+        ] {
+            assert_eq!(plain(from), to);
+        }
     }
 }

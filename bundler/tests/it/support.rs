@@ -1,5 +1,4 @@
 //! A vendor's folder for a test, and the program run in it with nothing of the surroundings let in.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     fs,

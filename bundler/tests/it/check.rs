@@ -1,10 +1,8 @@
 //! `sealift-bundler check`: what it says of everything that can be wrong with definitions.
 
-mod support;
-
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use support::{CAPABILITY, FOLDER, RELEASE, Vendor};
+use super::support::{CAPABILITY, FOLDER, RELEASE, Vendor};
 
 /// [`CAPABILITY`] with more lines at its end.
 fn capability(more: &str) -> String {
