@@ -17,7 +17,9 @@ use sealift_verifier::time::Time;
 fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
     let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(Surroundings {
-        source_date_epoch: std::env::var("SOURCE_DATE_EPOCH").ok(),
+        // What is no text is no number either, and is refused as such.
+        source_date_epoch: std::env::var_os("SOURCE_DATE_EPOCH")
+            .map(|text| text.to_string_lossy().into_owned()),
         now: Time::from_unix(i64::try_from(since.as_secs())?)?,
     })
 }

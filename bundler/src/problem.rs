@@ -65,7 +65,7 @@ impl Problem {
         Self {
             at: at.clone(),
             code,
-            message: message.into(),
+            message: printable(&message.into()),
             hint: code.hint().into(),
         }
     }
@@ -76,6 +76,20 @@ impl Problem {
         self.hint = hint.into();
         self
     }
+}
+
+/// Text in which control characters are spelt out: names of files and keys come from outside, and must
+/// not move the cursor of a terminal or begin a line of their own in a log.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
 }
 
 impl fmt::Display for Problem {
@@ -180,5 +194,31 @@ impl Failure for Problems {
     }
     fn hint(&self) -> &'static str {
         Code::DefinitionInvalid.hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_never_reach_a_terminal() {
+        let place = Place::of_file(Path::new("x.toml"));
+        let problem = Problem::new(&place, Code::PathInvalid, "a\u{1b}[31m\nb ä");
+        assert_eq!(problem.message, "a\\u{1b}[31m\\nb ä");
+    }
+
+    #[test]
+    fn problems_are_sorted_by_place_each_once() {
+        let at = |line| Place {
+            line,
+            column: 1,
+            ..Place::of_file(Path::new("x.toml"))
+        };
+        let problem = |line| Problem::new(&at(line), Code::InvalidValue, "m");
+        let problems = Problems::of(vec![problem(10), problem(9), problem(10)]).unwrap();
+        assert_eq!(problems.all(), [problem(9), problem(10)]);
+        assert!(problems.to_string().ends_with("2 problems found"));
+        assert!(Problems::of(Vec::new()).is_none());
     }
 }

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::fields::Fields;
 use crate::{
     error::Code,
-    problem::{Place, Problem},
+    problem::{Place, Problem, printable},
 };
 
 /// Length of a definition file, in bytes.
@@ -125,7 +125,7 @@ impl Document {
         } else {
             (Code::DuplicateKey, format!("{key} is there twice"))
         };
-        self.report(&self.place(span, key), code, message);
+        self.report(&self.place(span, &printable(key)), code, message);
     }
 
     /// The place of a range of bytes, called `key`.

@@ -12,7 +12,7 @@ use toml::{
 use super::document::Document;
 use crate::{
     error::Code,
-    problem::{Place, Problem},
+    problem::{Place, Problem, printable},
 };
 
 /// A value and its place.
@@ -50,10 +50,11 @@ impl<'d, 't> Fields<'d, 't> {
     fn of(document: &'d Document, at: Place, table: &'t DeTable<'t>) -> Self {
         let left = table.iter().map(|(key, value)| {
             let name = key.get_ref().as_ref();
+            let shown = printable(name);
             let path = if at.key.is_empty() {
-                name.into()
+                shown
             } else {
-                format!("{}.{name}", at.key)
+                format!("{}.{shown}", at.key)
             };
             (name, (document.place(key.span(), &path), value))
         });
@@ -300,11 +301,7 @@ impl<'d, 't> Fields<'d, 't> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here are: {}", self.known.join(", ")),
             };
-            let problem = Problem::new(
-                at,
-                Code::UnknownKey,
-                format!("unknown key `{}`", name.escape_debug()),
-            );
+            let problem = Problem::new(at, Code::UnknownKey, format!("unknown key `{name}`"));
             self.note(problem.with_hint(hint));
         }
     }

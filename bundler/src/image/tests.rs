@@ -236,6 +236,23 @@ fn an_index_offers_the_platforms_of_its_manifests() {
 }
 
 #[test]
+fn a_manifest_that_is_a_layer_elsewhere_is_followed_all_the_same() {
+    let mut files = Files::layout();
+    let layer = files.blob(LAYER, "below");
+    let inner = files.manifest("arm64", &[layer]);
+    let mut carried = inner.clone();
+    carried["mediaType"] = "application/octet-stream".into();
+    let outer = files.manifest("amd64", &[carried]);
+    let index = files.index(&[outer, inner]);
+    files.top(&[index]);
+    let place = Place::folder(&files);
+    let image = place.read(None, &["linux/amd64", "linux/arm64"]).unwrap();
+    // An index, two manifests with a configuration each, and the layer.
+    assert_eq!(contents(&image).len(), 6);
+    assert_eq!(image.blobs.iter().filter(|b| b.compressible).count(), 1);
+}
+
+#[test]
 fn one_of_several_images_is_chosen_by_name_or_digest() {
     let mut files = Files::layout();
     let (one, two) = (files.manifest("amd64", &[]), files.manifest("arm64", &[]));

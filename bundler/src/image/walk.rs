@@ -1,6 +1,6 @@
 //! From a manifest or an index to every blob that it refers to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use sealift_verifier::{digest::Digest, release::BlobRef};
@@ -47,6 +47,8 @@ struct Shape {
 struct Walk<'s> {
     store: &'s Store,
     blobs: BTreeMap<Digest, PlannedBlob>,
+    /// Documents that were looked at. Not all blobs: a layer of one image can be a manifest of another.
+    followed: BTreeSet<Digest>,
     platforms: Vec<Platform>,
     findings: Vec<Finding>,
 }
@@ -60,6 +62,7 @@ pub(super) fn follow(
     let mut walk = Walk {
         store,
         blobs: BTreeMap::new(),
+        followed: BTreeSet::new(),
         platforms: Vec::new(),
         findings: Vec::new(),
     };
@@ -105,7 +108,7 @@ impl Walk<'_> {
                 format!("has the media type {media_type:?}, which is no image's"),
             ));
         }
-        if self.blobs.contains_key(&digest) {
+        if !self.followed.insert(digest) {
             return Ok(());
         }
         let bytes = self
