@@ -17,6 +17,10 @@
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]
 
 pub mod http;
+pub mod listing;
 pub mod program;
 pub mod sandbox;
+pub mod service;
+pub mod site;
 pub mod tuf;
+pub mod vendor;

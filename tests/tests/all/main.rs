@@ -5,5 +5,6 @@
     reason = "files of tests need not survive anything"
 )]
 
+mod story;
 mod tuf;
 mod workspace;
