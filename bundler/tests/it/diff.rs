@@ -1,5 +1,7 @@
 //! `sealift-bundler diff`, between two definitions and with its arguments wrong.
 
+use sealift_keys::ceremony;
+
 use super::support::{CAPABILITY, RELEASE, Vendor};
 
 /// A vendor with a second release: a new version of the one capability, with another file.
@@ -45,6 +47,60 @@ fn two_definitions_are_compared_file_by_file() {
             .stdout
             .ends_with("nothing changes\n")
     );
+}
+
+#[test]
+fn a_bundle_is_compared_with_a_definition_after_it_was_verified() {
+    let vendor = two_releases();
+    let keys = |name: &str| {
+        let plan = ceremony::Plan {
+            root_keys: 1,
+            root_threshold: 1,
+            release_keys: 1,
+            release_threshold: 1,
+            development: true,
+            expires: "2040-01-01T00:00:00Z".parse().unwrap(),
+        };
+        ceremony::init(&vendor.path(name), &plan, None).unwrap();
+    };
+    keys("keys");
+    keys("others");
+    let build = [
+        "build",
+        "NEXT.toml",
+        "--key",
+        "keys/release.pem",
+        "--root",
+        "keys/root",
+        "-o",
+        "next.bundle",
+    ];
+    let ran = vendor.run(&build);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = vendor.run(&["diff", "next.bundle", "NEXT.toml", "--root", "keys/root"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (0, "acme 2.6.0 -> 2.6.0\nnothing changes\n"),
+        "{}",
+        ran.stderr
+    );
+    let definitions = vendor.run(&["diff", "RELEASE.toml", "NEXT.toml"]);
+    let bundle = vendor.run(&[
+        "diff",
+        "RELEASE.toml",
+        "next.bundle",
+        "--root",
+        "keys/root/1.root.json",
+    ]);
+    assert_eq!(bundle.stdout, definitions.stdout);
+    let ran = vendor.run(&[
+        "diff",
+        "RELEASE.toml",
+        "next.bundle",
+        "--root",
+        "others/root",
+    ]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
 }
 
 #[test]
