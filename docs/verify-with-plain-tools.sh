@@ -6,7 +6,7 @@
 set -euo pipefail; export LC_ALL=C
 die() { echo "NOT AUTHENTIC: $*"; exit 1; }
 trap 'die "the command in line $LINENO failed"' ERR
-[ $# = 2 ] || { echo "usage: $0 X.bundle ROOT.json" >&2; exit 2; }
+[ $# = 2 ] && [ -f "$1" ] && [ -f "$2" ] || { echo "usage: $0 X.bundle ROOT.json" >&2; exit 2; }
 bundle=$(realpath "$1") trusted=$(realpath "$2") now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
 # check FILE ROLE ROOT: as many different public keys as ROOT demands for ROLE have signed FILE.

@@ -139,6 +139,7 @@ pub(super) fn verify(
 
     let mut trusted = walk_roots(head, &anchor, trust, now)?;
     let root = trusted.root().clone();
+    trusted.check_expiry(&root.statement)?;
     observe(Check {
         name: "root-chain",
         detail: format!(

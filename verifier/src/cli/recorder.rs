@@ -101,16 +101,16 @@ impl<'a> Recorder<'a> {
                     .check
                     .signers
                     .iter()
-                    .map(|holder| printable(&holder.keyid).chars().take(12).collect())
+                    .map(|holder| printable(&holder.keyid).chars().take(8).collect())
                     .collect();
-                let (count, needed) = (signers.len(), step.check.threshold);
+                let needed = step.check.threshold;
                 let signers = signers.join(" ");
-                detail = format!("{detail}, {count} of {needed} needed signatures by {signers}");
+                detail = format!("{detail}, threshold {needed}, signed by {signers}");
             }
             // What is written last says whether the output could be written at all.
             let _ = writeln!(
                 lines,
-                "{:<width$}  {detail:<96}  status={}",
+                "{:<width$}  {detail:<105}  status={}",
                 step.check.name,
                 step.status()
             );

@@ -13,11 +13,12 @@ h2{font-size:1.1rem;margin:2rem 0 .5rem;break-after:avoid}\
 .passed{border-color:#1b7f3b;background:#eaf6ee}\
 .failed{border-color:#b3261e;background:#fcecea}\
 table{border-collapse:collapse;width:100%;font-size:.87rem}\
-th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #d9dde2;overflow-wrap:anywhere}\
+th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #d9dde2}\
 thead th{border-bottom:2px solid #8a929c;white-space:nowrap}\
 tr{break-inside:avoid}\
 .facts th{font-weight:600;white-space:nowrap;width:12rem}\
-.mono{font-family:ui-monospace,monospace;font-size:.8rem}\
+.long{overflow-wrap:anywhere}\
+.mono{font-family:ui-monospace,monospace;font-size:.8rem;overflow-wrap:anywhere}\
 footer{margin-top:2.5rem;color:#59616b;font-size:.87rem}\
 @media print{body{margin:0;max-width:none;padding:0;font-size:10pt}.banner{print-color-adjust:exact}}";
 
@@ -104,7 +105,13 @@ impl Page {
 
 fn cell(value: &str) -> String {
     let digest = value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit());
-    let class = if digest { " class=\"mono\"" } else { "" };
+    // Only what has to be is broken within a word, so that other columns keep their width.
+    let long = value.split_whitespace().any(|word| word.len() > 24);
+    let class = match (digest, long) {
+        (true, _) => " class=\"mono\"",
+        (_, true) => " class=\"long\"",
+        _ => "",
+    };
     format!("<td{class}>{}</td>", escape(value))
 }
 

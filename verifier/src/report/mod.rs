@@ -48,7 +48,7 @@ fn render(findings: &Findings) -> Result<String> {
             format!("{} {}", release.product, release.version)
         }
         Ok(Subject::Repository(_)) => "TUF repository".into(),
-        Err(_) => "Not authentic".into(),
+        Err(_) => findings.path.clone(),
     };
     let mut page = Page::new(&format!("Verification of {title}"));
     verdict(&mut page, findings);
@@ -107,7 +107,7 @@ fn verdict(page: &mut Page, findings: &Findings) {
                 &format!("NOT AUTHENTIC: {} ({})", error, error.code()),
             );
             page.paragraph(&format!(
-                "Nothing is said here of what it claims to contain. {}.",
+                "What to do: {}. Nothing is said here of what it claims to contain.",
                 error.hint()
             ));
         }

@@ -121,7 +121,7 @@ fn verify_says_what_it_checked() {
         assert!(line.unwrap().ends_with("  status=PASSED"), "{out}");
     }
     assert!(out.ends_with("\nauthentic\n"), "{out}");
-    assert!(out.contains("2 of 2 needed signatures by"), "{out}");
+    assert!(out.contains(", threshold 2, signed by "), "{out}");
     assert!(!out.contains("FAILED"));
 
     let fingerprint = Digest::of(&sign(&root(1), &[1, 2])).to_hex();
@@ -205,6 +205,18 @@ fn failures_have_their_exit_status() {
     .fails(3, "metadata-expired");
     desk.run(&[&["inspect", "."][..], &root].concat())
         .fails(1, "not-a-regular-file");
+    let answer = desk.run(
+        &[
+            &["verify", "acme.bundle", "--at", "2040-01-01T00:00:00Z"][..],
+            &root,
+        ]
+        .concat(),
+    );
+    let last = answer.out().lines().last().unwrap().to_owned();
+    assert!(
+        last.starts_with("root-chain ") && last.ends_with("status=FAILED"),
+        "{last}"
+    );
     let pipe = desk.path("pipe");
     rustix::fs::mknodat(
         rustix::fs::CWD,
