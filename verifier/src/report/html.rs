@@ -22,6 +22,9 @@ tr{break-inside:avoid}\
 footer{margin-top:2.5rem;color:#59616b;font-size:.87rem}\
 @media print{body{margin:0;max-width:none;padding:0;font-size:10pt}.banner{print-color-adjust:exact}}";
 
+/// What every report begins with.
+pub(super) const BEGIN: &str = "<!doctype html>\n<!-- A verification by Sealift -->\n";
+
 /// A page that grows from its top to its end.
 pub(super) struct Page(String);
 
@@ -30,7 +33,7 @@ impl Page {
     pub(super) fn new(title: &str) -> Self {
         let title = escape(title);
         Self(format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "{BEGIN}<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n\
              <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"

@@ -2,9 +2,13 @@
 
 mod html;
 
-use std::{fs::File, io::Write as _, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    path::Path,
+};
 
-use html::Page;
+use html::{BEGIN, Page};
 use sealift_verifier::{
     Code, Error, Failure as _, Result,
     bundle::Authentic,
@@ -24,8 +28,16 @@ pub(crate) fn write(findings: &Findings, path: &Path, overwrite: bool) -> Result
     let page = render(findings)?;
     let mut options = File::options();
     options.write(true);
-    if overwrite {
-        options.create(true).truncate(true);
+    if overwrite && path.exists() {
+        // What is replaced is a report, never a bundle whose name was given twice.
+        let mut begin = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(BEGIN.len() as u64).read_to_end(&mut begin))
+            .map_err(|e| Error::io(&name, e))?;
+        if begin != BEGIN.as_bytes() {
+            return Err(Error::new(Code::AlreadyExists, name, "is no report"));
+        }
+        options.truncate(true);
     } else {
         options.create_new(true);
     }
@@ -33,9 +45,7 @@ pub(crate) fn write(findings: &Findings, path: &Path, overwrite: bool) -> Result
         .open(path)
         .and_then(|mut file| file.write_all(page.as_bytes()));
     written.map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Error::new(Code::AlreadyExists, name, "is there already")
-        }
+        io::ErrorKind::AlreadyExists => Error::new(Code::AlreadyExists, name, "is there already"),
         _ => Error::io(name, e),
     })
 }

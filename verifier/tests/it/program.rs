@@ -272,6 +272,11 @@ fn a_report_can_be_filed() {
     desk.trusting(&[&verify[..], &["--overwrite", "--contents"]].concat())
         .ends(0);
 
+    let itself = ["verify", "acme.bundle", "--report", "acme.bundle"];
+    desk.trusting(&[&itself[..], &["--overwrite"]].concat())
+        .fails(1, "already-exists");
+    desk.trusting(&["verify", "acme.bundle"]).ends(0);
+
     desk.trusting(&["verify", "damaged.bundle", "--report", "bad.html"])
         .fails(3, "digest-mismatch");
     let report = fs::read_to_string(desk.path("bad.html")).unwrap();
