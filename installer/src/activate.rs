@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long the activate hook may take.
-const HOOK_LIMIT: Duration = Duration::from_secs(120);
+const HOOK_LIMIT: Duration = Duration::from_mins(2);
 
 /// A generation that is to be activated, and what is committed if it holds.
 pub(crate) struct Step<'a> {

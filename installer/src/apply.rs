@@ -32,7 +32,11 @@ use crate::{
 
 /// How an apply ended well.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case", tag = "outcome")]
+#[serde(
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    tag = "outcome"
+)]
 pub enum Applied {
     /// The very release runs already; nothing was written.
     NothingToDo {

@@ -141,8 +141,8 @@ impl Source<'_> {
                 Ok(())
             })?;
         }
-        out.write_all(&[0; tar::END as usize])
-            .and_then(|()| out.flush())
+        io::copy(&mut io::repeat(0).take(tar::END), &mut out)
+            .and_then(|_| out.flush())
             .map_err(|e| Error::io("the bundle", e))
     }
 
@@ -156,7 +156,7 @@ impl Source<'_> {
         let failed = |e| Error::io(path, e);
         out.write_all(&tar::header(path, size)).map_err(failed)?;
         content(out)?;
-        io::copy(&mut io::repeat(0).take(tar::padding(size)), out).map_err(failed)?;
+        out.write_all(tar::zeros_after(size)).map_err(failed)?;
         self.ctx.progress.advance(size);
         Ok(())
     }

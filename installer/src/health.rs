@@ -70,9 +70,10 @@ fn ask(
         Probe::Exec(command) => {
             let folder = root.join(FILES).join(capability.name.as_str());
             let (program, arguments) = command.split_first().ok_or("names no program")?;
-            let program = match program.contains('/') {
-                true => folder.join(program),
-                false => program.into(),
+            let program = if program.contains('/') {
+                folder.join(program)
+            } else {
+                program.into()
             };
             let environment = [("SEALIFT_GENERATION", generation.to_string())];
             process::run(&program, arguments, &folder, &environment, limit)
@@ -156,7 +157,7 @@ mod tests {
                 let _ = stream.read(&mut request);
                 let _ = stream.write_all(answer.as_bytes());
                 if answer.is_empty() {
-                    std::thread::sleep(Duration::from_secs(60));
+                    std::thread::sleep(Duration::from_mins(1));
                 }
             }
         });

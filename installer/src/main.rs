@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let disk = sealift_installer::disk::RealDisk;
     let code = cli::run(
         std::env::args_os(),
-        World {
+        &mut World {
             out: &mut io::stdout().lock(),
             err: &err,
             ask: person.then_some(&ask),

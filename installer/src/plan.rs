@@ -163,9 +163,10 @@ pub fn of(site: &Site, authentic: &Authentic) -> Result<Plan> {
     let state = site.state();
     let space = Space::of(site, authentic)?;
     let nothing_to_do = admit::is_current(site, authentic);
-    let refusal = match nothing_to_do {
-        true => Vec::new(),
-        false => admit::denials(site, authentic, &space),
+    let refusal = if nothing_to_do {
+        Vec::new()
+    } else {
+        admit::denials(site, authentic, &space)
     };
     let running = match state.running() {
         Some(g) => Some(generation::load_release(
@@ -252,9 +253,10 @@ fn capability_changes(old: Option<&Release>, new: &Release) -> CapabilityChanges
             std::cmp::Ordering::Greater => changes.upgraded.push(moved(new.version)),
             std::cmp::Ordering::Less => changes.downgraded.push(moved(new.version)),
             std::cmp::Ordering::Equal => {
-                let list = match same {
-                    true => &mut changes.unchanged,
-                    false => &mut changes.changed,
+                let list = if same {
+                    &mut changes.unchanged
+                } else {
+                    &mut changes.changed
                 };
                 list.push(Named {
                     name,

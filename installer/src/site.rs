@@ -101,13 +101,16 @@ pub fn current_target(generation: u64) -> String {
 impl Site {
     /// Opens the state folder to look at it.
     pub fn open(path: &Path) -> Result<Self> {
-        let not_a_site = |e: Error| match e.is_not_found() {
-            true => Error::new(
-                Code::NotASite,
-                path.display().to_string(),
-                "there is no site here",
-            ),
-            false => e,
+        let not_a_site = |e: Error| {
+            if e.is_not_found() {
+                Error::new(
+                    Code::NotASite,
+                    path.display().to_string(),
+                    "there is no site here",
+                )
+            } else {
+                e
+            }
         };
         // Absolute, because the hook and exec probes are told where things are.
         let path = path

@@ -387,7 +387,9 @@ pub(crate) mod tests {
             BlobRef(Digest::of(b"absent"), 6),
         ];
         for blob in blobs {
-            Form::ALL.map(|form| need(&mut needs, blob, form));
+            for form in Form::ALL {
+                need(&mut needs, blob, form);
+            }
         }
         let short = put(&store, b"short", &[Form::Plain]);
         need(&mut needs, BlobRef(short.digest(), 6), Form::Plain);

@@ -29,9 +29,12 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         return plan_cli::answer(&plan);
     }
     let mut site = scene.ready("apply")?;
-    let mut confirm = |plan: &Plan| match args.yes {
-        true => Ok(()),
-        false => confirm(plan, scene.ask),
+    let mut confirm = |plan: &Plan| {
+        if args.yes {
+            Ok(())
+        } else {
+            confirm(plan, scene.ask)
+        }
     };
     let applied = apply::apply(&mut site, file, &name, &mut confirm, &scene.context)?;
     let state = site.state();

@@ -57,12 +57,12 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     match report.problems.len() {
         0 => Ok(answer),
         count => Err(Failed {
-            error: Error::new(
+            error: Box::new(Error::new(
                 Code::DamageFound,
                 site.dir().path().display().to_string(),
                 format!("has {count} problems"),
-            ),
-            answer: Some(answer),
+            )),
+            answer: Some(Box::new(answer)),
         }),
     }
 }

@@ -25,8 +25,8 @@ pub(super) struct Args {
     /// Whether what is expired by the local clock is refused, or only what is by signed times
     #[arg(long, value_enum, default_value_t = Clock::Enforce)]
     clock: Clock,
-    /// A program that restarts services; run after every move of `current` with SEALIFT_CURRENT,
-    /// SEALIFT_GENERATION, SEALIFT_PREVIOUS and SEALIFT_VERSION, for at most 120 seconds
+    /// A program that restarts services; run after every move of `current` with `SEALIFT_CURRENT`,
+    /// `SEALIFT_GENERATION`, `SEALIFT_PREVIOUS` and `SEALIFT_VERSION`, for at most 120 seconds
     #[arg(long, value_name = "PATH")]
     activate_hook: Option<PathBuf>,
 }

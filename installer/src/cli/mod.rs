@@ -107,14 +107,16 @@ struct Answer {
 
 /// Why a subcommand failed, and what it has to say nevertheless.
 struct Failed {
-    error: Error,
-    answer: Option<Answer>,
+    error: Box<Error>,
+    answer: Option<Box<Answer>>,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        let answer = None;
-        Self { error, answer }
+        Self {
+            error: Box::new(error),
+            answer: None,
+        }
     }
 }
 
@@ -145,7 +147,7 @@ impl<'a> Scene<'a> {
 }
 
 /// Does what the arguments ask for and returns the exit code.
-pub fn run(arguments: impl Iterator<Item = OsString>, world: World<'_>) -> u8 {
+pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> u8 {
     let arguments: Vec<OsString> = arguments.collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -198,8 +200,8 @@ fn finish(
     err: &Mutex<Box<dyn Write + Send>>,
 ) -> u8 {
     let (answer, error) = match result {
-        Ok(answer) => (Some(answer), None),
-        Err(failed) => (failed.answer, Some(failed.error)),
+        Ok(answer) => (Some(Box::new(answer)), None),
+        Err(failed) => (failed.answer, Some(*failed.error)),
     };
     let text = match (output, &error) {
         (Output::Text, _) => answer.map(|a| a.text).unwrap_or_default(),

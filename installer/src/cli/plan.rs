@@ -29,8 +29,8 @@ pub(super) fn answer(plan: &Plan) -> Result<Answer, Failed> {
     match plan.refusal() {
         None => Ok(answer),
         Some(error) => Err(Failed {
-            error,
-            answer: Some(answer),
+            error: Box::new(error),
+            answer: Some(Box::new(answer)),
         }),
     }
 }

@@ -14,13 +14,14 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let mut site = scene.ready("prune")?;
     let pruned = prune::prune(&mut site, args.keep, &scene.context)?;
-    let text = match pruned.removed.is_empty() {
-        true => format!("nothing to remove; kept: {}\n", list(&pruned.kept)),
-        false => format!(
+    let text = if pruned.removed.is_empty() {
+        format!("nothing to remove; kept: {}\n", list(&pruned.kept))
+    } else {
+        format!(
             "removed: {}; kept: {}\n",
             list(&pruned.removed),
             list(&pruned.kept)
-        ),
+        )
     };
     let json = to_json(&pruned);
     Ok(Answer { text, json })

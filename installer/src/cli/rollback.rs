@@ -18,9 +18,10 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let from = site.state().current;
     let generation = rollback::rollback(&mut site, args.to, &scene.context)?;
     let version = site.kept(generation)?.version.clone();
-    let text = match from == Some(generation) {
-        true => format!("generation {generation}, {version}, runs already: nothing to do\n"),
-        false => format!("generation {generation}, {version}, is active again\n"),
+    let text = if from == Some(generation) {
+        format!("generation {generation}, {version}, runs already: nothing to do\n")
+    } else {
+        format!("generation {generation}, {version}, is active again\n")
     };
     let json = json!({ "generation": generation, "from": from, "version": version });
     Ok(Answer { text, json })

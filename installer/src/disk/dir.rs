@@ -150,7 +150,7 @@ impl Dir {
                 size: u64::try_from(stat.st_size).unwrap_or(0),
                 mode: stat.st_mode & 0o7777,
                 inode: stat.st_ino,
-                links: u64::from(stat.st_nlink),
+                links: stat.st_nlink,
             })),
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(e) => Err(Error::io(self.path.join(name).display(), e.into())),

@@ -187,6 +187,7 @@ fn check_store(
     ctx: &Context<'_>,
 ) -> Result<()> {
     let mut there = HashMap::new();
+    let mut work = Vec::new();
     for (dir, name, kind) in store.list()? {
         let key = parse_name(&name);
         let needed = key.is_some_and(|(d, f)| needs.get(&d).is_some_and(|need| need.has(f)));
@@ -194,15 +195,18 @@ fn check_store(
             Some(key) if needed => {
                 there.insert(key, kind);
             }
-            _ if whole => {
+            // Whether it is needed cannot be told yet, but whether it is what it is called can.
+            Some((digest, form)) if !whole && kind == Kind::File => {
+                let size = dir.status(&name)?.map_or(0, |status| status.size);
+                work.push((BlobRef(digest, size), form));
+            }
+            _ => {
                 let folder = dir.path().file_name().unwrap_or_default().to_string_lossy();
                 let path = format!("{STORE}/{folder}/{}", name.to_string_lossy());
                 found.add(path, "nothing refers to it");
             }
-            _ => {}
         }
     }
-    let mut work = Vec::new();
     for (digest, need) in needs {
         for form in need.forms() {
             match there.get(&(*digest, form)) {
@@ -300,9 +304,10 @@ pub(super) fn differences(
         let dir = root.dir(if folder.is_empty() { "." } else { &folder })?;
         for (name, kind) in dir.list()? {
             let text = name.to_string_lossy();
-            let path = match folder.is_empty() {
-                true => text.to_string(),
-                false => format!("{folder}/{text}"),
+            let path = if folder.is_empty() {
+                text.to_string()
+            } else {
+                format!("{folder}/{text}")
             };
             let is_folder = folders.contains(path.as_str());
             if kind == Kind::Dir && is_folder {

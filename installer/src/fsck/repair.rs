@@ -20,8 +20,11 @@ use crate::{
     error::{Error, Result},
     generation::{self, Item},
     journal::Phase,
-    site::{self, BUNDLE, CURRENT, Context, Ready, TRASH},
-    state::Generation,
+    site::{
+        self, BUNDLE, CURRENT, Context, GENERATIONS, Ready, TRASH, folder_name, root_file,
+        snapshot_file, timestamp_file,
+    },
+    state::{Generation, head_digest},
     store::{Form, Store, file_name},
 };
 
@@ -39,10 +42,9 @@ pub(super) fn repair(
     let mut bad = found.bad_blobs.clone();
     // With a tree or a release manifest lost, what it refers to becomes known only when it is back.
     for generation in &site.state().generations {
-        if generation.release == authentic.release_digest() {
-            repair_head(site, generation, authentic)?;
-        }
+        repair_head(site, generation, authentic)?;
     }
+    repair_trust(site, authentic)?;
     loop {
         replace_blobs(&store, writer, &trash, &bad, authentic, ctx)?;
         let next = lost(site, &store)?;
@@ -72,17 +74,20 @@ pub(super) fn repair(
     point(site)?;
     writer.sync_fs(site.dir())?;
     site.empty_trash()?;
+    site.collect_garbage()?;
     site.end()
 }
 
 /// Puts the small files of the bundle back, if it is the very bundle that the generation came in.
 fn repair_head(site: &Ready<'_>, generation: &Generation, authentic: &Authentic) -> Result<()> {
     let head = authentic.head();
-    let digest = crate::state::head_digest(head.iter().map(|(p, b)| (p.as_str(), b.as_slice())));
-    let Ok(root) = site.generation_dir(generation.number) else {
+    let digest = head_digest(head.iter().map(|(p, b)| (p.as_str(), b.as_slice())));
+    if digest != generation.head {
         return Ok(());
-    };
-    if digest != generation.head || generation::load_head(&root, generation).is_ok() {
+    }
+    let generations = site.dir().dir(GENERATIONS)?;
+    let root = folder(site.writer(), &generations, &folder_name(generation.number))?;
+    if generation::load_head(&root, generation).is_ok() {
         return Ok(());
     }
     let trash = site.dir().dir(TRASH)?;
@@ -90,6 +95,26 @@ fn repair_head(site: &Ready<'_>, generation: &Generation, authentic: &Authentic)
         let item = Item::Bytes(bytes.as_slice().into());
         let path = format!("{BUNDLE}/{path}");
         replace_item(&site.store()?, site.writer(), &trash, &root, &path, &item)?;
+    }
+    Ok(())
+}
+
+/// Puts trusted metadata back that is the bundle's own.
+fn repair_trust(site: &Ready<'_>, authentic: &Authentic) -> Result<()> {
+    let trust = &site.state().trust;
+    let mut wanted = vec![(root_file(trust.root), trust.root_digest)];
+    if let Some(newest) = &trust.newest {
+        wanted.push((timestamp_file(newest.timestamp), newest.timestamp));
+        wanted.push((snapshot_file(newest.snapshot), newest.snapshot));
+    }
+    for (name, digest) in wanted {
+        let found = authentic
+            .head()
+            .iter()
+            .find(|(_, bytes)| Digest::of(bytes) == digest);
+        if let Some((_, bytes)) = found {
+            site.keep_trusted(&name, bytes)?;
+        }
     }
     Ok(())
 }
