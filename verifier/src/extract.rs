@@ -123,13 +123,15 @@ impl Plan {
     }
 
     fn release(&mut self, bundle: &Authentic, release: &Release) -> Result<()> {
+        // Images share blobs, and lie in one layout.
+        let mut layers = BTreeSet::new();
         for (capability, artifact) in release.artifacts() {
             let name = format!("{}/{}", capability.name, artifact.name);
             let place: EntryPath = format!("files/{name}").parse()?;
             self.names.insert(name);
             match &artifact.content {
                 Content::Image(image) => {
-                    for blob in &image.blobs {
+                    for blob in image.blobs.iter().filter(|b| layers.insert(b.digest())) {
                         let path = format!("images/blobs/sha256/{}", blob.digest()).parse()?;
                         self.put(blob.digest(), blob.size(), path, false);
                     }
@@ -167,11 +169,8 @@ impl Plan {
 
     fn put(&mut self, digest: Digest, size: u64, path: EntryPath, executable: bool) {
         let places = self.blobs.entry(digest).or_default();
-        // Images share layers, and lie in one layout.
-        if places.iter().all(|place| place.path != path) {
-            places.push(Place { path, executable });
-            self.bytes = self.bytes.saturating_add(size);
-        }
+        places.push(Place { path, executable });
+        self.bytes = self.bytes.saturating_add(size);
     }
 
     /// All folders that are needed, each after the one it lies in.
