@@ -5,6 +5,7 @@
     reason = "files of tests need not survive anything"
 )]
 
+mod others;
 mod story;
 mod tuf;
 mod workspace;
