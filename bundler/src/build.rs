@@ -1,26 +1,27 @@
-//! `build`: from a plan to one bundle file, and `seal`, which adds the signatures of others to it.
+//! `build`: from a plan to one bundle file.
 
 use std::{
     fs::File,
-    io::{self, Seek, SeekFrom, Write},
+    io::Write,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use sealift_keys::{signer::Signer, travel::DetachedSignature};
+use sealift_keys::signer::Signer;
 use sealift_verifier::{
     bundle::{Authentic, Bundle, Trust},
-    delivery::Pack,
-    digest::Digest,
-    release::BlobRef,
+    digest::{Digest, Hasher},
     time::Time,
-    tuf::{ED25519, Root, TrustedSet, threshold::verify_one},
 };
 
 use crate::{
-    assemble::{assemble, beside, publish, write_member},
     error::{Code, Error, Result},
+    head,
     metadata::{Roots, Statements},
-    pack::pack,
+    output::{beside, publish},
+    pack::{Packed, pack},
+    payload::Payload,
     plan::{Plan, PlannedContent, PlannedNode},
 };
 
@@ -49,8 +50,8 @@ pub fn threads() -> usize {
 pub enum Stage {
     /// Sources are read and packed.
     Pack(u64),
-    /// The bundle is put together.
-    Assemble(u64),
+    /// The bundle is written anew with more signatures.
+    Write(u64),
     /// The bundle is read again and verified.
     Verify(u64),
 }
@@ -75,42 +76,27 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built> {
     let bytes = |count| progress.bytes(count);
-    progress.stage(Stage::Pack(source_bytes(plan)));
-    let spool = beside(out)?;
-    let mut packed = pack(
-        plan,
-        spool.reopen().map_err(|e| Error::io("the spool file", e))?,
-        threads,
-        &bytes,
-    )?;
-
-    let mut file = beside(out)?;
-    let release = packed.delivery.release;
-    let stored: u64 = packed
-        .delivery
-        .packs
-        .iter()
-        .map(Pack::stored_size)
-        .sum::<u64>()
-        + packed.delivery.blobs.iter().map(BlobRef::size).sum::<u64>();
-    progress.stage(Stage::Assemble(stored));
     let mut statements = None;
-    assemble(
-        file.as_file_mut(),
-        &mut packed,
-        &mut |targets| {
-            let mut new = Statements::new(plan, targets)?;
-            signers
-                .iter()
-                .try_for_each(|signer| new.sign(*signer, roots.newest()))?;
-            let mut members = roots.members();
-            members.extend(new.members());
-            statements = Some(new);
-            Ok(members)
-        },
-        &bytes,
-    )?;
-    drop(spool);
+    let mut sign = |targets| {
+        let mut new = Statements::new(plan, targets)?;
+        signers
+            .iter()
+            .try_for_each(|signer| new.sign(*signer, roots.newest()))?;
+        let mut members = roots.members();
+        members.extend(new.members());
+        statements = Some(new);
+        Ok(members)
+    };
+    progress.stage(Stage::Pack(source_bytes(plan)));
+    let mut file = beside(out)?;
+    let room = head::room(plan, &mut sign)?;
+    let payload = Payload::new(file.as_file_mut(), room)?;
+    let packed = pack(plan, payload, threads, &bytes)?;
+    let digests = pack_digests(file.as_file(), &packed, threads)?;
+    let head = head::head(&packed.release, &packed.delivery, &digests, room, &mut sign)?;
+    file.as_file()
+        .write_all_at(&head, 0)
+        .map_err(|e| Error::io("the new bundle", e))?;
     let mut statements =
         statements.ok_or_else(|| Error::new(Code::Io, "the new bundle", "was not written"))?;
     let missing = statements.missing(roots.newest())?;
@@ -140,7 +126,7 @@ pub fn build(
     }
     publish(file, out)?;
     Ok(Built {
-        release,
+        release: packed.delivery.release,
         bytes: length,
         packs: packed.delivery.packs.len(),
         blobs: packed
@@ -152,6 +138,59 @@ pub fn build(
             + packed.delivery.blobs.len(),
         missing: (missing > 0).then_some((missing, request)),
     })
+}
+
+/// The digests of packs. A pack of one frame has the digest of that frame; the others are read again, from
+/// memory as a rule, because their first frame was written last.
+fn pack_digests(file: &File, packed: &Packed, threads: usize) -> Result<Vec<Digest>> {
+    let packs: Vec<_> = packed.delivery.packs.iter().zip(&packed.starts).collect();
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, Digest)>> {
+        let mut found = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some((pack, start)) = packs.get(number) else {
+                return Ok(found);
+            };
+            let digest = match pack.frames.as_slice() {
+                [frame] => frame.digest(),
+                _ => hash_at(file, **start, pack.stored_size())?,
+            };
+            found.push((number, digest));
+        }
+    };
+    let mut found = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            let early = |_| {
+                Err(Error::new(
+                    Code::Io,
+                    "the new bundle",
+                    "a hashing thread ended early",
+                ))
+            };
+            all.extend(thread.join().unwrap_or_else(early)?);
+        }
+        Ok::<_, Error>(all)
+    })?;
+    found.sort_unstable_by_key(|(number, _)| *number);
+    Ok(found.into_iter().map(|(_, digest)| digest).collect())
+}
+
+fn hash_at(file: &File, mut position: u64, mut left: u64) -> Result<Digest> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut hasher = Hasher::default();
+    while left > 0 {
+        let count = usize::try_from(left)
+            .unwrap_or(buffer.len())
+            .min(buffer.len());
+        let read = file.read_exact_at(&mut buffer[..count], position);
+        read.map_err(|e| Error::io("the new bundle", e))?;
+        hasher.update(&buffer[..count]);
+        (position, left) = (position + count as u64, left - count as u64);
+    }
+    Ok(hasher.finish())
 }
 
 /// How many bytes packing will read.
@@ -187,128 +226,8 @@ pub fn tosign_path(out: &Path) -> PathBuf {
     name.into()
 }
 
-/// Adds signatures that others made with `sealift-keys sign` to the bundle `out`, verifies it, and only then
-/// puts it in the place of the old one. Refused as a whole if a signature is not valid or the threshold
-/// is still not met.
-pub fn seal(
-    out: &Path,
-    signatures: &[DetachedSignature],
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<Digest> {
-    let name = out.display().to_string();
-    let mut old = File::open(out).map_err(|e| Error::io(&name, e))?;
-    let unverified = Bundle::open(old.try_clone().map_err(|e| Error::io(&name, e))?, &name)?;
-    let (members, end) = unverified.claimed_metadata();
-    let root = newest_root(&members)?;
-    let mut statements = Statements::parse(&members)?;
-    for detached in signatures {
-        add(&mut statements, detached, &root)?;
-    }
-    let missing = statements.missing(&root)?;
-    if missing > 0 {
-        return Err(Error::new(
-            Code::SignaturesMissing,
-            name,
-            format!("{missing} more are needed; nothing was changed"),
-        ));
-    }
-
-    let roots = members
-        .iter()
-        .take_while(|(path, _)| path.ends_with(".root.json"));
-    let mut head = Vec::new();
-    for (path, bytes) in roots.cloned().chain(statements.members()) {
-        write_member(&mut head, &path, &bytes);
-    }
-    let mut file = beside(out)?;
-    let to = |e| Error::io(&name, e);
-    let length = old.metadata().map_err(to)?.len();
-    progress.stage(Stage::Assemble(length));
-    file.write_all(&head).map_err(to)?;
-    old.seek(SeekFrom::Start(end)).map_err(to)?;
-    io::copy(&mut old, file.as_file_mut()).map_err(to)?;
-    progress.bytes(length);
-
-    let first = members
-        .first()
-        .map(|(_, bytes)| bytes.clone())
-        .unwrap_or_default();
-    let trust = Trust::from_root(first);
-    // Nothing has expired in 1970: how long a release is valid is for its readers to judge.
-    let any_time = Time::from_unix(0)?;
-    let mut release = None;
-    sync_and(file.as_file(), || {
-        let authentic = open(file.path(), &trust, any_time)?;
-        release = Some(authentic.release_digest());
-        check_payload(&authentic, threads, progress)
-    })?;
-    publish(file, out)?;
-    let request = tosign_path(out);
-    match std::fs::remove_file(&request) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::io(request.display(), e));
-        }
-        _ => {}
-    }
-    release.ok_or_else(|| Error::new(Code::Io, name, "was not verified"))
-}
-
-/// The newest of the roots in a bundle, which have to lead from the first to it.
-fn newest_root(members: &[(String, Vec<u8>)]) -> Result<Root> {
-    let mut trusted: Option<TrustedSet> = None;
-    for (_, bytes) in members
-        .iter()
-        .take_while(|(path, _)| path.ends_with(".root.json"))
-    {
-        match &mut trusted {
-            None => trusted = Some(TrustedSet::new(bytes, ED25519, Time::from_unix(0)?)?),
-            Some(set) => set.update_root(bytes)?,
-        }
-    }
-    let trusted =
-        trusted.ok_or_else(|| Error::new(Code::RootInvalid, "bundle", "holds no root"))?;
-    Ok(trusted.root().statement.clone())
-}
-
-fn add(statements: &mut Statements, detached: &DetachedSignature, root: &Root) -> Result<()> {
-    let subject = format!("signature by {}", detached.keyid());
-    for (role, signed) in statements.each() {
-        let entitled = root
-            .role(role)?
-            .keyids
-            .iter()
-            .any(|id| id == detached.keyid());
-        let key = root.keys.get(detached.keyid()).filter(|_| entitled);
-        let key = key.ok_or_else(|| {
-            Error::new(
-                Code::KeyNotEntitled,
-                &subject,
-                format!(
-                    "version {} of the root does not list it for {role}",
-                    root.version
-                ),
-            )
-        })?;
-        let signature = detached.signature(role).filter(|signature| {
-            signature
-                .bytes()
-                .is_some_and(|bytes| verify_one(key, signed.message(), &bytes, ED25519))
-        });
-        let signature = signature.ok_or_else(|| {
-            Error::new(
-                Code::SignatureInvalid,
-                &subject,
-                format!("is not over the {role} of this bundle"),
-            )
-        })?;
-        signed.insert_signature(signature);
-    }
-    Ok(())
-}
-
 /// Syncs `file` while `work` is done: the one waits for the disk, the other computes.
-fn sync_and(file: &File, work: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn sync_and(file: &File, work: impl FnOnce() -> Result<()>) -> Result<()> {
     std::thread::scope(|scope| {
         let sync = scope.spawn(|| file.sync_all());
         work()?;
@@ -323,13 +242,17 @@ fn sync_and(file: &File, work: impl FnOnce() -> Result<()>) -> Result<()> {
     })
 }
 
-fn open(path: &Path, trust: &Trust, now: Time) -> Result<Authentic> {
+pub(crate) fn open(path: &Path, trust: &Trust, now: Time) -> Result<Authentic> {
     let file = File::open(path).map_err(|e| Error::io(path.display(), e))?;
     Ok(Bundle::open(file, "the new bundle")?.verify(trust, now, &mut |_| ())?)
 }
 
 /// Reads the new bundle as a site would.
-fn check_payload(authentic: &Authentic, threads: usize, progress: &dyn Progress) -> Result<()> {
+pub(crate) fn check_payload(
+    authentic: &Authentic,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
     authentic.required_blobs()?;
     progress.stage(Stage::Verify(authentic.length()));
     Ok(authentic.verify_payload(threads, &|count| progress.bytes(count))?)

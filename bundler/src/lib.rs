@@ -5,7 +5,6 @@
 //! is planned and has [`metadata`] signed. [`manifest`] and [`mod@diff`] compare releases without building
 //! anything. [`cli`] is the program around these; it prints nothing itself.
 
-mod assemble;
 pub mod build;
 pub mod check;
 pub mod cli;
@@ -13,12 +12,16 @@ pub mod collect;
 mod definition;
 pub mod diff;
 pub mod error;
+mod head;
 mod image;
 pub mod manifest;
 pub mod metadata;
+mod output;
 mod pack;
+mod payload;
 pub mod plan;
 pub mod problem;
+pub mod seal;
 mod secrets;
 
 pub use error::{Code, Error, Result};

@@ -1,29 +1,58 @@
-//! The release manifest that a plan leads to, computed by hashing its sources and writing nothing.
+//! The release manifest that a plan leads to.
 
 use std::collections::BTreeMap;
 
 use sealift_verifier::{
     digest::Digest,
     json,
-    release::{self, Artifact, BlobRef, Capability, Content, FileRef, Image, Release, TreeRef},
+    release::{self, Artifact, Capability, Content, FileRef, Image, Release, TreeRef},
     tree::{Entry, Node, Tree},
 };
 
 use crate::{
     diff::Side,
     error::{Code, Error, Result},
-    plan::{Plan, PlannedArtifact, PlannedContent, PlannedEntry, PlannedFile, PlannedNode, Source},
+    plan::{
+        Plan, PlannedArtifact, PlannedBlob, PlannedContent, PlannedEntry, PlannedFile, PlannedNode,
+        Source,
+    },
 };
+
+/// What is done with contents while a manifest is made: packing them, or hashing them, or nothing.
+pub(crate) trait Contents {
+    /// The digest of a file or of a tree's JSON with `size` bytes.
+    fn file(&mut self, source: &Source, size: u64) -> Result<Digest>;
+
+    /// Sees a blob of an image, whose digest is known.
+    fn image_blob(&mut self, _blob: &PlannedBlob) -> Result<()> {
+        Ok(())
+    }
+}
 
 /// The release that `plan` leads to, with its trees. Every file is read once; of images nothing is.
 ///
 /// # Errors
 /// A source that cannot be read, or is not what the plan says it is.
 pub fn release_of(plan: &Plan) -> Result<Side> {
+    struct Hash;
+    impl Contents for Hash {
+        fn file(&mut self, source: &Source, size: u64) -> Result<Digest> {
+            hash(source, size)
+        }
+    }
+    release_with(plan, &mut Hash)
+}
+
+/// The release that `plan` leads to, with its trees. `contents` sees everything in the order of the manifest,
+/// a tree's JSON after its files.
+pub(crate) fn release_with(plan: &Plan, contents: &mut dyn Contents) -> Result<Side> {
     let mut trees = BTreeMap::new();
     let mut capabilities = Vec::new();
     for planned in &plan.capabilities {
-        let artifacts = planned.artifacts.iter().map(|a| artifact(a, &mut trees));
+        let artifacts = planned
+            .artifacts
+            .iter()
+            .map(|a| artifact(a, contents, &mut trees));
         capabilities.push(Capability {
             name: planned.name.clone(),
             version: planned.version.clone(),
@@ -46,17 +75,27 @@ pub fn release_of(plan: &Plan) -> Result<Side> {
     Ok(Side { release, trees })
 }
 
-fn artifact(planned: &PlannedArtifact, trees: &mut BTreeMap<Digest, Tree>) -> Result<Artifact> {
+fn artifact(
+    planned: &PlannedArtifact,
+    contents: &mut dyn Contents,
+    trees: &mut BTreeMap<Digest, Tree>,
+) -> Result<Artifact> {
     let content = match &planned.content {
-        PlannedContent::Image(image) => Content::Image(Image {
-            digest: image.digest,
-            media_type: image.media_type.clone(),
-            blobs: image.blobs.iter().map(|b| b.blob).collect::<Vec<BlobRef>>(),
-        }),
-        PlannedContent::Tree(entries) => Content::Tree(tree(entries, trees)?),
-        PlannedContent::File(planned) => Content::File(file(planned)?),
-        PlannedContent::Config(planned) => Content::Config(file(planned)?),
-        PlannedContent::Notice(planned) => Content::Notice(file(planned)?),
+        PlannedContent::Image(image) => {
+            image
+                .blobs
+                .iter()
+                .try_for_each(|blob| contents.image_blob(blob))?;
+            Content::Image(Image {
+                digest: image.digest,
+                media_type: image.media_type.clone(),
+                blobs: image.blobs.iter().map(|b| b.blob).collect(),
+            })
+        }
+        PlannedContent::Tree(entries) => Content::Tree(tree(entries, contents, trees)?),
+        PlannedContent::File(planned) => Content::File(file(planned, contents)?),
+        PlannedContent::Config(planned) => Content::Config(file(planned, contents)?),
+        PlannedContent::Notice(planned) => Content::Notice(file(planned, contents)?),
     };
     Ok(Artifact {
         name: planned.name.clone(),
@@ -64,18 +103,9 @@ fn artifact(planned: &PlannedArtifact, trees: &mut BTreeMap<Digest, Tree>) -> Re
     })
 }
 
-fn file(planned: &PlannedFile) -> Result<FileRef> {
-    let digest = hash(&planned.source, planned.size)?;
-    if let Some(expected) = planned.expected
-        && expected != digest
-    {
-        let detail = format!("has the digest {digest}, declared is {expected}");
-        return Err(Error::new(
-            Code::DigestMismatch,
-            planned.source.subject(),
-            detail,
-        ));
-    }
+fn file(planned: &PlannedFile, contents: &mut dyn Contents) -> Result<FileRef> {
+    let digest = contents.file(&planned.source, planned.size)?;
+    expect(&planned.source, digest, planned.expected)?;
     Ok(FileRef {
         digest,
         size: planned.size,
@@ -83,7 +113,23 @@ fn file(planned: &PlannedFile) -> Result<FileRef> {
     })
 }
 
-fn tree(planned: &[PlannedEntry], trees: &mut BTreeMap<Digest, Tree>) -> Result<TreeRef> {
+/// Holds what was found in a source to what was declared.
+pub(crate) fn expect(source: &Source, found: Digest, declared: Option<Digest>) -> Result<()> {
+    match declared.filter(|declared| *declared != found) {
+        Some(declared) => Err(Error::new(
+            Code::DigestMismatch,
+            source.subject(),
+            format!("has the digest {found}, declared is {declared}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn tree(
+    planned: &[PlannedEntry],
+    contents: &mut dyn Contents,
+    trees: &mut BTreeMap<Digest, Tree>,
+) -> Result<TreeRef> {
     let mut entries = Vec::with_capacity(planned.len());
     let (mut files, mut bytes) = (0, 0);
     for entry in planned {
@@ -94,7 +140,7 @@ fn tree(planned: &[PlannedEntry], trees: &mut BTreeMap<Digest, Tree>) -> Result<
                 Node::File {
                     mode: *mode,
                     size: *size,
-                    digest: hash(source, *size)?,
+                    digest: contents.file(source, *size)?,
                 }
             }
             PlannedNode::Symlink { target } => Node::Symlink {
@@ -109,16 +155,16 @@ fn tree(planned: &[PlannedEntry], trees: &mut BTreeMap<Digest, Tree>) -> Result<
     }
     let tree = Tree { entries };
     let json = json::to_canonical(&tree)?;
-    let digest = Digest::of(&json);
+    let size = json.len() as u64;
+    let digest = contents.file(&Source::Bytes(json), size)?;
     trees.insert(digest, tree);
     Ok(TreeRef {
         digest,
-        size: json.len() as u64,
+        size,
         files,
         bytes,
     })
 }
-
 fn hash(source: &Source, size: u64) -> Result<Digest> {
     let (digest, length) = source
         .digest()

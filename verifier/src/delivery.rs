@@ -8,6 +8,7 @@ use crate::{
     json::AuthenticBytes,
     limits,
     release::BlobRef,
+    tar::{self, BLOCK},
 };
 
 /// The version of the delivery manifest that this program reads and writes.
@@ -51,7 +52,9 @@ pub struct Compression {
     pub frame: u64,
 }
 
-/// One deterministic tar of blobs, cut into independent zstd frames.
+/// One deterministic tar of blobs in independent zstd frames: either any number of blobs in a single frame,
+/// or a single blob whose tar header is the first frame, and whose content and the end of the archive are cut
+/// into the others. A writer can so begin with the content, before it knows the digest that the header holds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pack {
@@ -65,6 +68,23 @@ impl Pack {
     /// The path of the pack with this number in the bundle.
     pub fn path(number: usize) -> String {
         format!("packs/{number:04}.tar.zst")
+    }
+
+    /// Length in bytes of what each frame unpacks to, in order; nothing if the blobs are too long.
+    pub fn frame_lengths(&self) -> Option<Vec<usize>> {
+        let tar = tar::stream_size(&self.blobs)?;
+        let frame = limits::FRAME_BYTES as u64;
+        let length = |bytes: u64| usize::try_from(bytes.min(frame)).unwrap_or(limits::FRAME_BYTES);
+        if tar <= frame {
+            return Some(vec![length(tar)]);
+        }
+        let mut lengths = vec![length(BLOCK)];
+        let mut left = tar.saturating_sub(BLOCK);
+        while left > 0 {
+            lengths.push(length(left));
+            left = left.saturating_sub(frame);
+        }
+        Some(lengths)
     }
 
     /// Stored length in bytes.
@@ -113,19 +133,16 @@ impl Delivery {
             if pack.blobs.is_empty() || !pack.blobs.iter().all(|blob| seen.insert(blob.digest())) {
                 return bad(format!("{path} has no blob, or one that is stored twice"));
             }
-            let tar = crate::tar::stream_size(&pack.blobs).ok_or_else(|| {
-                Error::new(
-                    Code::LimitExceeded,
-                    "delivery.json",
-                    format!("{path} is too large"),
-                )
-            })?;
-            if pack.frames.len() as u64 != tar.div_ceil(limits::FRAME_BYTES as u64)
-                || pack
-                    .frames
-                    .iter()
-                    .any(|f| f.size() == 0 || f.size() > limits::STORED_FRAME_BYTES as u64)
-            {
+            let limit = limits::STORED_FRAME_BYTES as u64;
+            let sane = pack.frames.iter().all(|f| (1..=limit).contains(&f.size()));
+            let alone = pack.frames.len() == 1 || pack.blobs.len() == 1;
+            // Frames are counted before a list of their lengths is made.
+            let most = tar::stream_size(&pack.blobs).map(|tar| tar.div_euclid(BLOCK));
+            let fits = most.is_some_and(|most| pack.frames.len() as u64 <= most)
+                && pack
+                    .frame_lengths()
+                    .is_some_and(|lengths| lengths.len() == pack.frames.len());
+            if !(sane && alone && fits) {
                 return bad(format!("the frames of {path} do not fit its content"));
             }
         }

@@ -20,7 +20,7 @@ impl Progress for Bars {
     fn stage(&self, stage: Stage) {
         let (message, length) = match stage {
             Stage::Pack(length) => ("packing", length),
-            Stage::Assemble(length) => ("writing", length),
+            Stage::Write(length) => ("writing", length),
             Stage::Verify(length) => ("verifying", length),
         };
         // indicatif draws on standard error, and only if that is a terminal.

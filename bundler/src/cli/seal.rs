@@ -9,10 +9,7 @@ use sealift_keys::{
 use serde_json::json;
 
 use super::{Answer, Surroundings, progress::Bars};
-use crate::{
-    build::{self, threads},
-    error::Result,
-};
+use crate::{build::threads, error::Result, seal::seal};
 
 /// Complete a bundle with signatures that others made with `sealift-keys sign`
 ///
@@ -37,7 +34,7 @@ pub(super) fn run(args: &Args, _around: &Surroundings) -> Result<Answer> {
         .iter()
         .map(read)
         .collect::<Result<Vec<_>, _>>()?;
-    let release = build::seal(&args.out, &signatures, threads(), &Bars::new())?;
+    let release = seal(&args.out, &signatures, threads(), &Bars::new())?;
     Ok(Answer {
         text: format!(
             "{}: sealed and verified\nrelease digest {release}\n",

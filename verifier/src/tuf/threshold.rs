@@ -34,7 +34,11 @@ pub const ED25519: &[Scheme] = &[Scheme {
 
 fn verify_ed25519(public: &str, message: &[u8], signature: &[u8]) -> bool {
     let key = unhex(public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let key = key.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+    // A second encoding of a point would be a second identity for one key (RFC 8032 5.1.3).
+    let canonical = |key: &VerifyingKey| key.to_edwards().compress().as_bytes() == key.as_bytes();
+    let key = key
+        .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
+        .filter(canonical);
     let signature = ed25519_dalek::Signature::from_slice(signature).ok();
     matches!((key, signature), (Some(key), Some(signature)) if key.verify_strict(message, &signature).is_ok())
 }

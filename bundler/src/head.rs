@@ -1,0 +1,242 @@
+//! The head of a bundle: metadata, manifests and the OCI index. It comes first in the file and is known last.
+//!
+//! Room is kept for it by making it once with everything that could be as long as it can get: no content
+//! a duplicate of another, every frame as long as a frame may be. What the real head needs less is filled with
+//! spaces behind the JSON of `delivery.json`, which mean nothing there.
+
+use std::collections::BTreeMap;
+
+use sealift_verifier::{
+    delivery::{Delivery, Pack},
+    digest::Digest,
+    json,
+    limits::{FRAME_BYTES, STORED_FRAME_BYTES},
+    oci,
+    release::{BlobRef, Release},
+    tar::{self, BLOCK},
+    tuf::Target,
+};
+
+use crate::{
+    error::{Code, Error, Result},
+    manifest::{Contents, release_with},
+    pack::{delivery_of, is_small},
+    plan::{Plan, PlannedBlob, Source},
+};
+
+/// Signs the targets and returns the members of `metadata/`.
+pub(crate) type Sign<'a> =
+    dyn FnMut(BTreeMap<String, Target>) -> Result<Vec<(String, Vec<u8>)>> + 'a;
+
+/// How many bytes the head of `plan`'s bundle needs at most; a multiple of [`BLOCK`].
+pub(crate) fn room(plan: &Plan, sign: &mut Sign<'_>) -> Result<u64> {
+    let mut longest = Longest {
+        packs: Vec::new(),
+        open: 0,
+        next: 0,
+    };
+    let release = release_with(plan, &mut longest)?.release;
+    let delivery = delivery_of(plan, &release, longest.packs)?;
+    let digests = vec![Digest::of(&[]); delivery.packs.len()];
+    let head = Head::new(&release, &delivery, &digests)?;
+    Ok(head.bytes(0, sign)?.len() as u64)
+}
+
+/// The head, exactly `room` bytes long. `digests` are those of the packs.
+pub(crate) fn head(
+    release: &Release,
+    delivery: &Delivery,
+    digests: &[Digest],
+    room: u64,
+    sign: &mut Sign<'_>,
+) -> Result<Vec<u8>> {
+    let head = Head::new(release, delivery, digests)?;
+    let missing = room.checked_sub(head.bytes(0, sign)?.len() as u64);
+    let missing = missing.ok_or_else(|| no_fit("needs more room than was kept"))?;
+    // Up to the end of its last block, then whole blocks. The longer delivery.json may have a length with one
+    // more digit and so push targets.json over a block; then it is a block less, or a digit less in the same block.
+    let fill = tar::padding(head.delivery.len() as u64) + missing;
+    for less in [0, BLOCK - 1, BLOCK, 2 * BLOCK - 1] {
+        let Some(fill) = fill.checked_sub(less) else {
+            continue;
+        };
+        let bytes = head.bytes(fill, sign)?;
+        if bytes.len() as u64 == room {
+            return Ok(bytes);
+        }
+    }
+    Err(no_fit("cannot be made as long as the room that was kept"))
+}
+
+fn no_fit(how: &str) -> Error {
+    Error::new(Code::Io, "the head of the new bundle", how)
+}
+
+/// Everything of a head but its signatures and its filling.
+struct Head {
+    release: Vec<u8>,
+    delivery: Vec<u8>,
+    index: Vec<u8>,
+    /// Packs and blobs.
+    payload: Vec<(String, Target)>,
+}
+
+impl Head {
+    fn new(release: &Release, delivery: &Delivery, digests: &[Digest]) -> Result<Self> {
+        let packs = delivery.packs.iter().zip(digests).enumerate();
+        let packs = packs
+            .map(|(n, (pack, digest))| (Pack::path(n), Target::new(pack.stored_size(), *digest)));
+        let blobs = delivery.blobs.iter();
+        let blobs = blobs.map(|blob| {
+            (
+                tar::blob_path(blob.digest()),
+                Target::new(blob.size(), blob.digest()),
+            )
+        });
+        Ok(Self {
+            release: json::to_canonical(release)?,
+            delivery: json::to_canonical(delivery)?,
+            index: oci::index(release)?,
+            payload: packs.chain(blobs).collect(),
+        })
+    }
+
+    /// The members with their headers and padding, `delivery.json` with `fill` spaces behind it.
+    fn bytes(&self, fill: u64, sign: &mut Sign<'_>) -> Result<Vec<u8>> {
+        let mut delivery = self.delivery.clone();
+        delivery.resize(delivery.len() + usize::try_from(fill).unwrap_or(0), b' ');
+        let fixed = [
+            ("release.json", self.release.as_slice()),
+            ("delivery.json", &delivery),
+            ("oci-layout", oci::LAYOUT),
+            ("index.json", &self.index),
+        ];
+        let mut targets: BTreeMap<_, _> = self.payload.iter().cloned().collect();
+        for (path, content) in fixed {
+            targets.insert(
+                path.to_owned(),
+                Target::new(content.len() as u64, Digest::of(content)),
+            );
+        }
+        let metadata = sign(targets)?;
+        let metadata = metadata
+            .iter()
+            .map(|(path, content)| (path.as_str(), content.as_slice()));
+        let mut bytes = Vec::new();
+        for (path, content) in metadata.chain(fixed) {
+            write_member(&mut bytes, path, content);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Adds a member with its header and padding.
+pub(crate) fn write_member(bytes: &mut Vec<u8>, path: &str, content: &[u8]) {
+    let size = content.len() as u64;
+    bytes.extend(tar::header(path, size));
+    bytes.extend(content);
+    bytes.extend(tar::zeros_after(size));
+}
+
+/// Packs that are at least as many and as long as the real ones. Leaving out a duplicate never makes another
+/// pack necessary: what comes after it is put together at least as well.
+struct Longest {
+    packs: Vec<Pack>,
+    /// Bytes in the open pack of small files, which is the last one that has a single frame.
+    open: u64,
+    next: u64,
+}
+
+impl Longest {
+    fn add(&mut self, size: u64) -> Digest {
+        // Different for each content, so that none looks like a duplicate.
+        let digest = Digest::of(&self.next.to_le_bytes());
+        self.next += 1;
+        let frame = BlobRef(digest, STORED_FRAME_BYTES as u64);
+        let blob = BlobRef(digest, size);
+        let member = tar::member_size(size).unwrap_or(u64::MAX);
+        if !is_small(size) {
+            let mut pack = Pack {
+                frames: Vec::new(),
+                blobs: vec![blob],
+            };
+            let frames = pack.frame_lengths().map_or(0, |lengths| lengths.len());
+            pack.frames = vec![frame; frames];
+            self.packs.push(pack);
+        } else if self.open > 0 && self.open + member + tar::END <= FRAME_BYTES as u64 {
+            self.open += member;
+            let open = self.packs.iter_mut().rfind(|pack| pack.frames.len() == 1);
+            open.into_iter().for_each(|pack| pack.blobs.push(blob));
+        } else {
+            self.open = member;
+            self.packs.push(Pack {
+                frames: vec![frame],
+                blobs: vec![blob],
+            });
+        }
+        digest
+    }
+}
+
+impl Contents for Longest {
+    fn file(&mut self, _source: &Source, size: u64) -> Result<Digest> {
+        Ok(self.add(size))
+    }
+
+    fn image_blob(&mut self, blob: &PlannedBlob) -> Result<()> {
+        if blob.compressible {
+            self.add(blob.blob.size());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealift_verifier::delivery::{DeliveryKind, FORMAT};
+
+    /// Every length of delivery.json around a power of ten, where its length takes one digit more.
+    #[test]
+    fn a_head_fills_any_room_exactly() {
+        let release: Release = serde_json::from_str(
+            r#"{"format":1,"product":"p","version":"1.0.0","published":"2026-01-01T00:00:00Z","capabilities":[]}"#,
+        )
+        .unwrap();
+        for library in 0..2000 {
+            let delivery = Delivery {
+                format: FORMAT,
+                kind: DeliveryKind::Full,
+                release: Digest::of(b""),
+                compression: sealift_verifier::delivery::Compression {
+                    library: "z".repeat(8000 + library),
+                    level: 3,
+                    frame: FRAME_BYTES as u64,
+                },
+                packs: Vec::new(),
+                blobs: Vec::new(),
+            };
+            // A signed part whose length grows with the digits of its lengths, as that of targets.json does.
+            let mut sign = |targets: BTreeMap<String, Target>| {
+                Ok(vec![(
+                    "metadata/targets.json".to_owned(),
+                    json::to_canonical(&targets)?,
+                )])
+            };
+            let least = Head::new(&release, &delivery, &[])
+                .unwrap()
+                .bytes(0, &mut sign)
+                .unwrap()
+                .len() as u64;
+            for blocks in 0..6 {
+                let room = least + blocks * BLOCK;
+                assert_eq!(
+                    head(&release, &delivery, &[], room, &mut sign)
+                        .unwrap()
+                        .len() as u64,
+                    room
+                );
+            }
+        }
+    }
+}
