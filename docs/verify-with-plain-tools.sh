@@ -22,8 +22,8 @@ check() {
       && good+="$key"$'\n'
   done < <(jq -r '.signatures[] | "\(.keyid) \(.sig)"' "$1")
   local have want; have=$(printf %s "$good" | sort -u | wc -l) want=$(jq ".signed.roles.$2.threshold" "$3")
-  (( want >= 1 && have >= want )) || die "$1: $have of $want needed signatures by keys of $3"
-  echo "$1: signed by $have of $want needed keys"
+  (( want >= 1 && have >= want )) || die "$1: $have valid signatures by keys of $3, $want needed"
+  echo "$1: signed by $have keys, $want needed"
 }
 version() { jq .signed.version "$1"; }
 valid() { [[ $(jq -r .signed.expires "$1") > $now ]] || die "$1 has expired"; }

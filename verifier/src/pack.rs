@@ -368,6 +368,7 @@ impl Read for PackStream<'_> {
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value,
     reason = "a test may panic"
 )]
 mod tests {
