@@ -5,6 +5,7 @@
     reason = "files of tests need not survive anything"
 )]
 
+mod cuts;
 mod others;
 mod story;
 mod tuf;
