@@ -1,10 +1,13 @@
 //! `completions` and `man`: what packagers install beside the program.
 
+use std::path::PathBuf;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
+use serde_json::json;
 
 use super::{Cli, Report};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 
 /// Write completions for a shell to stdout
 #[derive(Debug, clap::Args)]
@@ -19,40 +22,33 @@ impl CompletionsArgs {
         let mut command = Cli::command();
         let name = command.get_name().to_owned();
         clap_complete::generate(self.shell, &mut command, name, &mut bytes);
-        text(&bytes)
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Report {
+            json: json!({ "script": text }),
+            text,
+            notes: Vec::new(),
+        }
     }
 }
 
-/// Write a manual page (roff) to stdout
+/// Write the manual pages into a folder
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {
-    /// Of which verb, such as `root sign`; none for the program itself
-    verb: Vec<String>,
+    /// The folder; it is made if it is not there
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
 }
 
 impl ManArgs {
     pub(super) fn run(&self) -> Result<Report> {
-        let mut command = Cli::command();
-        command.build();
-        for verb in &self.verb {
-            let found = command
-                .find_subcommand(verb)
-                .ok_or_else(|| Error::new(Code::Usage, format!("verb {verb:?}"), "is not there"))?;
-            command = found.clone();
-        }
-        let mut bytes = Vec::new();
-        clap_mangen::Man::new(command)
-            .render(&mut bytes)
-            .map_err(|e| Error::io("man".as_ref(), e))?;
-        Ok(text(&bytes))
-    }
-}
-
-fn text(bytes: &[u8]) -> Report {
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    Report {
-        json: text.clone().into(),
-        text,
-        notes: Vec::new(),
+        let failed = |e| Error::io(&self.folder, e);
+        std::fs::create_dir_all(&self.folder).map_err(failed)?;
+        clap_mangen::generate_to(Cli::command(), &self.folder).map_err(failed)?;
+        let folder = self.folder.display().to_string();
+        Ok(Report {
+            text: format!("manual pages written to {folder}\n"),
+            json: json!({ "folder": folder }),
+            notes: Vec::new(),
+        })
     }
 }
