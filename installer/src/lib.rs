@@ -27,5 +27,7 @@ pub mod rollback;
 pub mod site;
 pub mod state;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Code, Error, Result};

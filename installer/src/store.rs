@@ -267,11 +267,15 @@ impl Store {
         let folder = self.folder(blob.digest())?;
         let name = file_name(blob.digest(), form);
         let at = folder.at(&name);
-        // One of another length, left by a damaged disk, would be in the way.
-        writer.remove_file(at)?;
-        writer.create(at, form.mode(), &mut |file| {
-            copy(content, file, blob.size())
-        })
+        let fill = &mut |file: &mut File| copy(content, file, blob.size());
+        match writer.disk().create(at, form.mode(), fill) {
+            // One of another length, left by a damaged disk, is in the way; nothing was read yet.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                writer.remove_file(at)?;
+                writer.create(at, form.mode(), fill)
+            }
+            other => other.map_err(|e| Error::io(at.path(), e)),
+        }
     }
 
     /// Makes a second name for a blob, at `to`. Where the file system allows no more names for it, the

@@ -7,7 +7,7 @@
 //! durably, a tree removed.
 
 mod dir;
-#[cfg(feature = "fault-points")]
+#[cfg(any(test, feature = "fault-points"))]
 pub mod faults;
 mod real;
 mod writer;
