@@ -70,7 +70,18 @@ impl Pack {
         format!("packs/{number:04}.tar.zst")
     }
 
-    /// Length in bytes of what each frame unpacks to, in order; nothing if the blobs are too long.
+    /// How many frames these blobs make; nothing if they are too long.
+    pub fn frame_count(&self) -> Option<u64> {
+        let tar = tar::stream_size(&self.blobs)?;
+        let frame = limits::FRAME_BYTES as u64;
+        if tar <= frame {
+            return Some(1);
+        }
+        tar.checked_sub(BLOCK)?.div_ceil(frame).checked_add(1)
+    }
+
+    /// Length in bytes of what each frame unpacks to, in order; nothing if the blobs are too long. The list
+    /// has [`Pack::frame_count`] entries, however many frames there are.
     pub fn frame_lengths(&self) -> Option<Vec<usize>> {
         let tar = tar::stream_size(&self.blobs)?;
         let frame = limits::FRAME_BYTES as u64;
@@ -136,12 +147,8 @@ impl Delivery {
             let limit = limits::STORED_FRAME_BYTES as u64;
             let sane = pack.frames.iter().all(|f| (1..=limit).contains(&f.size()));
             let alone = pack.frames.len() == 1 || pack.blobs.len() == 1;
-            // Frames are counted before a list of their lengths is made.
-            let most = tar::stream_size(&pack.blobs).map(|tar| tar.div_euclid(BLOCK));
-            let fits = most.is_some_and(|most| pack.frames.len() as u64 <= most)
-                && pack
-                    .frame_lengths()
-                    .is_some_and(|lengths| lengths.len() == pack.frames.len());
+            // Counted without a list of their lengths: a blob that claims 4 EiB would need one of TiBs.
+            let fits = pack.frame_count() == Some(pack.frames.len() as u64);
             if !(sane && alone && fits) {
                 return bad(format!("the frames of {path} do not fit its content"));
             }

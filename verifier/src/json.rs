@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::{
-    Deserialize, Serialize,
-    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+    Serialize,
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 
@@ -44,12 +44,15 @@ impl<'a> AuthenticBytes<'a> {
     }
 }
 
-/// Reads JSON strictly: no key twice, integers only, at most [`limits::JSON_DEPTH`] deep, ASCII keys,
-/// nothing after the value. `subject` names it in errors.
+/// Reads JSON strictly: no key twice, integers only, at most [`limits::JSON_DEPTH`] deep and
+/// [`limits::JSON_VALUES`] values, ASCII keys, nothing after the value. `subject` names it in errors.
 pub fn parse(bytes: &[u8], subject: &str) -> Result<Value> {
     let error = |e: &dyn fmt::Display| Error::new(Code::BadJson, subject, e.to_string());
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let Strict(value) = Strict::deserialize(&mut reader).map_err(|e| error(&e))?;
+    let mut left = limits::JSON_VALUES;
+    let value = Strict(&mut left)
+        .deserialize(&mut reader)
+        .map_err(|e| error(&e))?;
     reader.end().map_err(|e| error(&e))?;
     if depth(&value) > limits::JSON_DEPTH {
         return Err(error(&"is nested too deeply"));
@@ -127,56 +130,60 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// A [`Value`] that was read with the rules of [`parse`].
-struct Strict(Value);
+/// Reads a [`Value`] with the rules of [`parse`], as long as so many values are left.
+struct Strict<'a>(&'a mut usize);
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct StrictVisitor;
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
 
-        impl<'de> Visitor<'de> for StrictVisitor {
-            type Value = Value;
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        *self.0 = self
+            .0
+            .checked_sub(1)
+            .ok_or_else(|| de::Error::custom("has too many values"))?;
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON without fractions and duplicate keys")
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without fractions and duplicate keys")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(Number::from(value)))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(Number::from(value)))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Strict(self.0))? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if !key.is_ascii() {
+                return Err(de::Error::custom(format!("key {key:?} is not ASCII")));
             }
-            fn visit_unit<E>(self) -> Result<Value, E> {
-                Ok(Value::Null)
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-                Ok(Value::Bool(value))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-                Ok(Value::Number(Number::from(value)))
-            }
-            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-                Ok(Value::Number(Number::from(value)))
-            }
-            fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-                Ok(Value::String(value.to_owned()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(Strict(item)) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(Value::Array(items))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-                let mut entries = Map::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    if !key.is_ascii() {
-                        return Err(de::Error::custom(format!("key {key:?} is not ASCII")));
-                    }
-                    let Strict(value) = map.next_value()?;
-                    if entries.insert(key.clone(), value).is_some() {
-                        return Err(de::Error::custom(format!("key {key:?} appears twice")));
-                    }
-                }
-                Ok(Value::Object(entries))
+            let value = map.next_value_seed(Strict(self.0))?;
+            if entries.insert(key.clone(), value).is_some() {
+                return Err(de::Error::custom(format!("key {key:?} appears twice")));
             }
         }
-
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+        Ok(Value::Object(entries))
     }
 }

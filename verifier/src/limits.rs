@@ -14,6 +14,11 @@ pub const DELIVERY_BYTES: u64 = 48 << 20;
 pub const OCI_BYTES: u64 = 4 << 20;
 /// Length of a tree, in bytes: some 400,000 files.
 pub const TREE_BYTES: u64 = 64 << 20;
+/// Entries of a tree: as many files as fit into [`TREE_BYTES`]; empty folders have shorter entries.
+pub const TREE_ENTRIES: usize = 600_000;
+/// Values in one JSON text of metadata: a value takes up to 30 times the memory of its text, and nobody has
+/// signed for it yet. The targets of the largest `targets.json` have some 400,000.
+pub const JSON_VALUES: usize = 1 << 20;
 /// Depth of JSON.
 pub const JSON_DEPTH: usize = 64;
 /// Length of one path, in bytes.

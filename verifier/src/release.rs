@@ -221,15 +221,10 @@ impl Release {
             return bad("capabilities are not sorted by name, each name once".into());
         }
         // A capability called `a/b` would lie inside one called `a`.
-        for (i, outer) in self.capabilities.iter().enumerate() {
-            let inside = format!("{}/", outer.name);
-            if self
-                .capabilities
-                .iter()
-                .skip(i)
-                .any(|inner| inner.name.as_str().starts_with(&inside))
-            {
-                return bad(format!("a capability lies inside {}", outer.name));
+        let names: BTreeSet<&str> = self.capabilities.iter().map(|c| c.name.as_str()).collect();
+        for inner in &names {
+            if let Some(outer) = above(inner).find(|outer| names.contains(outer)) {
+                return bad(format!("{inner} lies inside {outer}"));
             }
         }
         for capability in &self.capabilities {
@@ -253,15 +248,11 @@ impl Release {
                         capability.name, artifact.name
                     ));
                 }
-                let mut above = artifact.name.as_str();
-                while let Some((parent, _)) = above.rsplit_once('/') {
-                    if names.contains(parent) {
-                        return bad(format!(
-                            "{}: artifact {} lies inside {parent}",
-                            capability.name, artifact.name
-                        ));
-                    }
-                    above = parent;
+                if let Some(outer) = above(artifact.name.as_str()).find(|n| names.contains(n)) {
+                    return bad(format!(
+                        "{}: artifact {} lies inside {outer}",
+                        capability.name, artifact.name
+                    ));
                 }
             }
         }
@@ -283,6 +274,12 @@ impl Release {
                 _ => None,
             })
     }
+}
+
+/// The folders that `name` lies in, the innermost first.
+fn above(name: &str) -> impl Iterator<Item = &str> {
+    name.rmatch_indices('/')
+        .filter_map(|(end, _)| name.get(..end))
 }
 
 /// The name that other tools know an image of a release by.

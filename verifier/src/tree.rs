@@ -1,13 +1,20 @@
 //! A folder as content: a blob of JSON that lists its files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
 
 use crate::{
     digest::Digest,
     error::{Code, Error, Result},
     json::AuthenticBytes,
+    limits,
     path::EntryPath,
 };
 
@@ -15,7 +22,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tree {
-    /// Sorted by the bytes of their paths.
+    /// Sorted by the bytes of their paths; at most [`limits::TREE_ENTRIES`].
+    #[serde(deserialize_with = "entries")]
     pub entries: Vec<Entry>,
 }
 
@@ -49,6 +57,31 @@ pub enum Node {
     },
     /// An empty folder.
     Dir,
+}
+
+/// Reads entries, and stops before more than a tree may have take memory.
+fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    struct Entries;
+
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<Entry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {} entries", limits::TREE_ENTRIES)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = seq.next_element()? {
+                if entries.len() == limits::TREE_ENTRIES {
+                    return Err(de::Error::invalid_length(entries.len(), &self));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+
+    deserializer.deserialize_seq(Entries)
 }
 
 /// [`Entry`] as it is written.
@@ -188,7 +221,7 @@ pub fn stays_inside(path: &EntryPath, target: &str) -> bool {
     let ups = target.split('/').take_while(|part| *part == "..").count();
     let mut rest = target.split('/').skip(ups).peekable();
     let sane = !target.is_empty()
-        && target.len() <= crate::limits::PATH_BYTES
+        && target.len() <= limits::PATH_BYTES
         && !target.chars().any(char::is_control);
     sane && ups <= depth
         && (rest.peek().is_none() || rest.all(|part| !matches!(part, "" | "." | "..")))

@@ -69,7 +69,8 @@ impl Collector {
     }
 }
 
-/// Whether the JSON of a tree with these entries has at most `limit` bytes.
+/// Whether there are not too many of these entries, and the JSON of a tree with them has at most `limit`
+/// bytes.
 fn fits(entries: &[PlannedEntry], limit: u64) -> bool {
     // Every key, a digest and a size of all digits; each character of a path or target may be escaped.
     let most = |entry: &PlannedEntry| {
@@ -80,6 +81,9 @@ fn fits(entries: &[PlannedEntry], limit: u64) -> bool {
         };
         160 + 2 * (entry.path.as_str().len() + target) as u64
     };
+    if entries.len() > limits::TREE_ENTRIES {
+        return false;
+    }
     if entries.iter().map(most).sum::<u64>() <= limit {
         return true;
     }

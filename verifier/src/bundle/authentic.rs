@@ -48,8 +48,8 @@ pub struct Authentic {
     release: Release,
     release_digest: Digest,
     delivery: Delivery,
-    /// Where each blob is: in a pack, or stored as it is.
-    places: HashMap<Digest, Place>,
+    /// Where each blob is, in a pack or stored as it is, and its length.
+    places: HashMap<Digest, (Place, u64)>,
 }
 
 #[derive(Clone, Copy)]
@@ -100,6 +100,7 @@ impl Authentic {
         let release_bytes = authentic(0)?;
         let release_digest = Digest::of(release_bytes.as_bytes());
         let release = Release::parse(&release_bytes)?;
+        not_after_expiry(&trusted, &release)?;
         let delivery = Delivery::parse(&authentic(1)?)?;
         if delivery.release != release_digest {
             return Err(Error::new(
@@ -137,7 +138,7 @@ impl Authentic {
             places.extend(
                 pack.blobs
                     .iter()
-                    .map(|blob| (blob.digest(), Place::Pack(number))),
+                    .map(|blob| (blob.digest(), (Place::Pack(number), blob.size()))),
             );
         }
         places.extend(
@@ -145,7 +146,7 @@ impl Authentic {
                 .blobs
                 .iter()
                 .enumerate()
-                .map(|(number, blob)| (blob.digest(), Place::Stored(number))),
+                .map(|(number, blob)| (blob.digest(), (Place::Stored(number), blob.size()))),
         );
         Ok(Self {
             file,
@@ -221,25 +222,21 @@ impl Authentic {
     }
 
     /// Every blob that the release needs, with its length: files, what trees list, the trees themselves,
-    /// and all of its images. A blob that a full delivery lacks is refused.
+    /// and all of its images. A blob that a full delivery lacks, or has in another length, is refused.
     pub fn required_blobs(&self) -> Result<BTreeMap<Digest, u64>> {
         let mut required = BTreeMap::new();
         let mut need = |digest: Digest, size: u64| {
-            if !self.places.contains_key(&digest) {
-                return Err(Error::new(
-                    Code::Incomplete,
-                    format!("blob {digest}"),
-                    "is needed by the release, but not in the bundle",
-                ));
+            let blob = || format!("blob {digest}");
+            let Some((_, delivered)) = self.places.get(&digest) else {
+                let detail = "is needed by the release, but not in the bundle";
+                return Err(Error::new(Code::Incomplete, blob(), detail));
+            };
+            if *delivered != size {
+                let detail = format!("has {delivered} bytes, the release says {size}");
+                return Err(Error::new(Code::LengthMismatch, blob(), detail));
             }
-            match required.insert(digest, size) {
-                Some(other) if other != size => Err(Error::new(
-                    Code::LengthMismatch,
-                    format!("blob {digest}"),
-                    format!("is said to have {size} and {other} bytes"),
-                )),
-                _ => Ok(()),
-            }
+            required.insert(digest, size);
+            Ok(())
         };
         for (_, artifact) in self.release.artifacts() {
             match &artifact.content {
@@ -252,9 +249,21 @@ impl Authentic {
                 }
                 Content::Tree(tree) => {
                     need(tree.digest, tree.size)?;
-                    self.tree(tree.digest)?
-                        .files()
-                        .try_for_each(|(_, _, size, digest)| need(digest, size))?;
+                    let (mut files, mut bytes) = (0_u64, 0_u64);
+                    for (_, _, size, digest) in self.tree(tree.digest)?.files() {
+                        need(digest, size)?;
+                        files = files.saturating_add(1);
+                        bytes = bytes.saturating_add(size);
+                    }
+                    if (files, bytes) != (tree.files, tree.bytes) {
+                        return Err(Error::new(
+                            Code::LengthMismatch,
+                            format!("tree {}", tree.digest),
+                            format!(
+                                "lists {files} files of {bytes} bytes, the release says otherwise"
+                            ),
+                        ));
+                    }
                 }
             }
         }
@@ -289,7 +298,7 @@ impl Authentic {
             }
             Ok(())
         };
-        let place = self.places.get(&digest).ok_or_else(|| {
+        let (place, _) = self.places.get(&digest).ok_or_else(|| {
             Error::new(
                 Code::NotFound,
                 format!("blob {digest}"),
@@ -405,6 +414,29 @@ impl Authentic {
                     .map(|_| ())
             }
         }
+    }
+}
+
+/// Refuses a release that says it was published when its own metadata, or the root, had expired. Sites take
+/// `published` as a lower bound of time: a stolen release key could otherwise move it to where everything has
+/// expired for ever, and no new root could help.
+fn not_after_expiry(trusted: &TrustedSet, release: &Release) -> Result<()> {
+    let dates = [
+        Some(trusted.root().statement.expires),
+        trusted.timestamp().map(|t| t.statement.expires),
+        trusted.snapshot().map(|s| s.statement.expires),
+        trusted.targets().map(|t| t.statement.expires),
+    ];
+    match dates.into_iter().flatten().min() {
+        Some(expires) if release.published >= expires => Err(Error::new(
+            Code::BadMetadata,
+            "release.json",
+            format!(
+                "was published on {}, when its metadata had expired on {expires}",
+                release.published
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where everything lies in a bundle: it follows from the signed targets, so it is compared, not parsed.
 
+use std::collections::HashSet;
+
 use super::Medium;
 use crate::{
     delivery::{Delivery, Pack},
@@ -47,11 +49,11 @@ impl Layout {
                 .cloned(),
         );
         if paths.len() != targets.targets.len() {
-            let known = |path: &&String| !paths.contains(path);
+            let known: HashSet<&String> = paths.iter().collect();
             let other = targets
                 .targets
                 .keys()
-                .find(known)
+                .find(|path| !known.contains(path))
                 .map_or("targets.json", String::as_str);
             return unexpected(other, "is signed, but has no place in a bundle");
         }
