@@ -90,28 +90,25 @@ pub fn build(
     progress.stage(Stage::Pack(source_bytes(plan)));
     let mut file = beside(out)?;
     let room = head::room(plan, &mut sign)?;
-    let payload = Payload::new(file.as_file_mut(), room)?;
+    let payload = Payload::new(file.file(), room)?;
     let packed = pack(plan, payload, threads, &bytes)?;
-    let digests = pack_digests(file.as_file(), &packed, threads)?;
+    let digests = pack_digests(file.file(), &packed, threads)?;
     let head = head::head(&packed.release, &packed.delivery, &digests, room, &mut sign)?;
-    file.as_file()
+    file.file()
         .write_all_at(&head, 0)
         .map_err(|e| Error::io("the new bundle", e))?;
     let mut statements =
         statements.ok_or_else(|| Error::new(Code::Io, "the new bundle", "was not written"))?;
     let missing = statements.missing(roots.newest())?;
     let trust = Trust::from_root(roots.first().to_vec());
-    sync_and(file.as_file(), || match missing {
+    let path = file.path();
+    sync_and(file.file(), || match missing {
         // A release that nobody may sign yet cannot be verified; `seal` does that.
-        0 => check_payload(
-            &open(file.path(), &trust, plan.published)?,
-            threads,
-            progress,
-        ),
+        0 => check_payload(&open(&path, &trust, plan.published)?, threads, progress),
         _ => Ok(()),
     })?;
     let length = file
-        .as_file()
+        .file()
         .metadata()
         .map_err(|e| Error::io(out.display(), e))?
         .len();
@@ -119,8 +116,9 @@ pub fn build(
     if missing > 0 {
         let mut note = beside(&request)?;
         let text = statements.to_sign(plan)?.to_bytes()?;
-        note.write_all(&text)
-            .and_then(|()| note.as_file().sync_all())
+        note.file()
+            .write_all(&text)
+            .and_then(|()| note.file().sync_all())
             .map_err(|e| Error::io(request.display(), e))?;
         publish(note, &request)?;
     }

@@ -166,7 +166,9 @@ impl Longest {
         } else if self.open > 0 && self.open + member + tar::END <= FRAME_BYTES as u64 {
             self.open += member;
             let open = self.packs.iter_mut().rfind(|pack| pack.frames.len() == 1);
-            open.into_iter().for_each(|pack| pack.blobs.push(blob));
+            if let Some(pack) = open {
+                pack.blobs.push(blob);
+            }
         } else {
             self.open = member;
             self.packs.push(Pack {

@@ -42,7 +42,7 @@ impl Roots {
                     ));
                 }
                 Ok(_) => std::fs::read(&path).map_err(|e| Error::io(path.display(), e))?,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound && version > 1 => break,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
                 Err(e) => return Err(Error::io(path.display(), e)),
             };
             let signed = Signed::parse(&bytes, &path.display().to_string())?;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    io::Read,
+    io::{ErrorKind, Read},
 };
 
 use sealift_verifier::{
@@ -25,6 +25,9 @@ use crate::{
     payload::Payload,
     plan::{Plan, PlannedBlob, PlannedContent, Source},
 };
+
+/// Length of a tar header, and what members are padded to.
+const HEADER: usize = 512;
 
 /// Everything of a bundle but its signed metadata.
 #[derive(Debug)]
@@ -51,12 +54,13 @@ pub(crate) fn pack(
         pending: VecDeque::new(),
         packs: Vec::new(),
         starts: Vec::new(),
-        open: Small::default(),
+        open: Small::new(),
         seen: stored.iter().map(|s| s.blob.digest()).collect(),
         progress,
     };
     let release = release_with(plan, &mut packer)?.release;
-    packer.close_small()?;
+    let last = std::mem::replace(&mut packer.open, Small::new());
+    packer.close(last)?;
     packer.drain(0)?;
     let Packer { packs, starts, .. } = packer;
     for blob in stored {
@@ -138,11 +142,69 @@ fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)
     }
 }
 
-/// The pack that small files go to.
-#[derive(Default)]
+/// The pack that small files go to: its tar, as far as it is filled.
 struct Small {
     tar: Vec<u8>,
+    used: usize,
     blobs: Vec<BlobRef>,
+}
+
+impl Small {
+    fn new() -> Self {
+        Self {
+            tar: vec![0; FRAME_BYTES],
+            used: 0,
+            blobs: Vec::new(),
+        }
+    }
+
+    /// Whether another file fits in, with the end of the archive behind it.
+    fn has_room(&self, size: usize) -> bool {
+        self.used + HEADER + size.next_multiple_of(HEADER) + tar::ZEROS.len() <= self.tar.len()
+    }
+
+    /// Reads a file to where it would lie. There has to be room.
+    fn read(&mut self, source: &Source, size: usize) -> Result<Digest> {
+        let io = |e| Error::io(source.subject(), e);
+        let start = self.used + HEADER;
+        // One more byte than there should be: a file that has grown fills it. Of a file, less is read
+        // than was asked for only at its end, so that the end need not be asked for again.
+        let place = &mut self.tar[start..=start + size];
+        let mut reader = source.open().map_err(io)?;
+        let mut filled = 0;
+        loop {
+            match reader.read(&mut place[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(io(e)),
+            }
+            if filled >= size && filled > 0 {
+                break;
+            }
+        }
+        if filled != size {
+            return Err(changed(source, "has another length than a moment ago"));
+        }
+        Ok(Digest::of(&place[..size]))
+    }
+
+    /// Keeps what was read last.
+    fn keep(&mut self, digest: Digest, size: usize) {
+        let header = tar::header(&tar::blob_path(digest), size as u64);
+        self.tar[self.used..][..HEADER].copy_from_slice(&header);
+        let end = self.used + HEADER + size;
+        self.used = end.next_multiple_of(HEADER);
+        self.tar[end..self.used].fill(0);
+        self.blobs.push(BlobRef(digest, size as u64));
+    }
+
+    /// The whole tar, and what lies in it.
+    fn finish(mut self) -> (Vec<u8>, Vec<BlobRef>) {
+        self.tar.truncate(self.used);
+        self.tar.extend(tar::ZEROS);
+        (self.tar, self.blobs)
+    }
 }
 
 struct Packer<'a, 'f> {
@@ -180,36 +242,29 @@ impl Contents for Packer<'_, '_> {
 
 impl Packer<'_, '_> {
     fn small(&mut self, source: &Source, size: u64) -> Result<Digest> {
-        let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-        let reader = source.open().map_err(|e| Error::io(source.subject(), e))?;
-        // One more byte than there should be, to notice a file that has grown.
-        let read = reader.take(size + 1).read_to_end(&mut content);
-        if read.map_err(|e| Error::io(source.subject(), e))? as u64 != size {
-            return Err(changed(source, "has another length than a moment ago"));
-        }
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut next = (!self.open.has_room(length)).then(Small::new);
+        let digest = next
+            .as_mut()
+            .unwrap_or(&mut self.open)
+            .read(source, length)?;
         (self.progress)(size);
-        let digest = Digest::of(&content);
         if self.seen.insert(digest) {
-            let header = tar::header(&tar::blob_path(digest), size);
-            let padding = tar::zeros_after(size);
-            let member = header.len() + content.len() + padding.len();
-            if self.open.tar.len() + member + tar::ZEROS.len() > FRAME_BYTES {
-                self.close_small()?;
+            if let Some(next) = next {
+                let full = std::mem::replace(&mut self.open, next);
+                self.close(full)?;
             }
-            self.open.tar.extend(header);
-            self.open.tar.extend(content);
-            self.open.tar.extend(padding);
-            self.open.blobs.push(BlobRef(digest, size));
+            self.open.keep(digest, length);
         }
         Ok(digest)
     }
 
-    fn close_small(&mut self) -> Result<()> {
-        let Small { mut tar, blobs } = std::mem::take(&mut self.open);
+    /// Compresses a pack of small files.
+    fn close(&mut self, small: Small) -> Result<()> {
+        let (tar, blobs) = small.finish();
         if blobs.is_empty() {
             return Ok(());
         }
-        tar.extend(tar::ZEROS);
         self.pending
             .push_back((blobs, self.compressor.compress(tar)));
         self.drain(self.most_pending)
@@ -235,16 +290,12 @@ impl Packer<'_, '_> {
         // What follows the content: its padding and the end of the archive.
         let mut tail = tar::zeros_after(size).len() + tar::ZEROS.len();
         while left > 0 || tail > 0 {
-            let mut tar = Vec::with_capacity(FRAME_BYTES);
             let most = left.min(FRAME_BYTES as u64);
-            reader
-                .by_ref()
-                .take(most)
-                .read_to_end(&mut tar)
-                .map_err(io)?;
-            if (tar.len() as u64) < most {
-                return Err(changed(source, "is shorter than a moment ago"));
-            }
+            let mut tar = vec![0; usize::try_from(most).unwrap_or(FRAME_BYTES)];
+            reader.read_exact(&mut tar).map_err(|e| match e.kind() {
+                ErrorKind::UnexpectedEof => changed(source, "is shorter than a moment ago"),
+                _ => io(e),
+            })?;
             hasher.update(&tar);
             (self.progress)(most);
             left -= most;
@@ -289,10 +340,9 @@ impl Packer<'_, '_> {
             let stored = BlobRef(frame.digest, frame.bytes.len() as u64);
             if blobs.is_empty() {
                 self.payload.write(&frame.bytes)?;
-                self.packs
-                    .last_mut()
-                    .into_iter()
-                    .for_each(|pack| pack.frames.push(stored));
+                if let Some(pack) = self.packs.last_mut() {
+                    pack.frames.push(stored);
+                }
             } else {
                 self.payload
                     .header(&Pack::path(self.packs.len()), stored.size())?;

@@ -60,9 +60,9 @@ pub fn seal(
     let to = |e| Error::io(&name, e);
     let length = old.metadata().map_err(to)?.len();
     progress.stage(Stage::Write(length));
-    file.write_all(&head).map_err(to)?;
+    file.file().write_all(&head).map_err(to)?;
     old.seek(SeekFrom::Start(end)).map_err(to)?;
-    io::copy(&mut old, file.as_file_mut()).map_err(to)?;
+    io::copy(&mut old, file.file()).map_err(to)?;
     progress.bytes(length);
 
     let first = members
@@ -73,8 +73,9 @@ pub fn seal(
     // Nothing has expired in 1970: how long a release is valid is for its readers to judge.
     let any_time = Time::from_unix(0)?;
     let mut release = None;
-    sync_and(file.as_file(), || {
-        let authentic = open(file.path(), &trust, any_time)?;
+    let path = file.path();
+    sync_and(file.file(), || {
+        let authentic = open(&path, &trust, any_time)?;
         release = Some(authentic.release_digest());
         check_payload(&authentic, threads, progress)
     })?;
