@@ -41,6 +41,14 @@ impl FromStr for EntryPath {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for EntryPath {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
         let refuse = |why: &str| Err(Error::new(Code::PathInvalid, format!("path {text:?}"), why));
         if text.is_empty() || text.len() > limits::PATH_BYTES {
             return refuse("is empty or too long");
@@ -54,14 +62,7 @@ impl FromStr for EntryPath {
         {
             return refuse("is absolute, or has an empty, `.`, `..` or overlong part");
         }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for EntryPath {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
+        Ok(Self(text))
     }
 }
 

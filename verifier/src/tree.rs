@@ -1,9 +1,6 @@
 //! A folder as content: a blob of JSON that lists its files.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -172,20 +169,19 @@ impl Tree {
         if !self.entries.is_sorted_by(|a, b| a.path < b.path) {
             return bad("entries are not sorted by path, each path once".into());
         }
-        let nodes: BTreeMap<&str, &Node> = self
-            .entries
-            .iter()
-            .map(|e| (e.path.as_str(), &e.node))
-            .collect();
+        let is_listed = |path: &str| {
+            let search = |entry: &Entry| entry.path.as_str().cmp(path);
+            self.entries.binary_search_by(search).is_ok()
+        };
         // Folders seen already, so that the parents of 70,000 files in few folders are not looked up again.
-        let mut folders = BTreeSet::new();
+        let mut folders = HashSet::new();
         for entry in &self.entries {
             let mut above = entry.path.as_str();
             while let Some((parent, _)) = above.rsplit_once('/') {
                 if !folders.insert(parent) {
                     break;
                 }
-                if nodes.contains_key(parent) {
+                if is_listed(parent) {
                     return bad(format!(
                         "{} lies inside {parent}, which is no folder",
                         entry.path

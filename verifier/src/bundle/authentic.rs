@@ -1,7 +1,7 @@
 //! A bundle whose metadata has been verified: its manifests, and its content as far as it proves itself.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io::{self, Read},
     sync::{
         Mutex,
@@ -88,20 +88,27 @@ impl Authentic {
         let mut fixed = Vec::with_capacity(FIXED.len());
         for (member, limit) in layout.members.iter().zip(limits) {
             let bytes = file.read_vec(member.start, member.size, limit, &member.path)?;
-            AuthenticBytes::from_digest(&bytes, member.digest, &member.path)?;
             fixed.push((member, bytes));
         }
-        let authentic = |index: usize| {
-            let (member, bytes) = fixed
-                .get(index)
-                .ok_or_else(|| Error::new(Code::MemberUnexpected, "bundle", "is incomplete"))?;
-            AuthenticBytes::from_digest(bytes, member.digest, &member.path)
+        let mut authentic = Vec::with_capacity(FIXED.len());
+        for (member, bytes) in &fixed {
+            authentic.push(AuthenticBytes::from_digest(
+                bytes,
+                member.digest,
+                &member.path,
+            )?);
+        }
+        let [release_bytes, delivery_bytes, derived @ ..] = authentic.as_slice() else {
+            return Err(Error::new(
+                Code::MemberUnexpected,
+                "bundle",
+                "is incomplete",
+            ));
         };
-        let release_bytes = authentic(0)?;
         let release_digest = Digest::of(release_bytes.as_bytes());
-        let release = Release::parse(&release_bytes)?;
+        let release = Release::parse(release_bytes)?;
         not_after_expiry(&trusted, &release)?;
-        let delivery = Delivery::parse(&authentic(1)?)?;
+        let delivery = Delivery::parse(delivery_bytes)?;
         if delivery.release != release_digest {
             return Err(Error::new(
                 Code::BadMetadata,
@@ -110,14 +117,11 @@ impl Authentic {
             ));
         }
         layout.agree(&delivery)?;
-        let derived = [oci::LAYOUT.to_vec(), oci::index(&release)?];
-        for ((member, bytes), derived) in fixed.iter().skip(2).zip(derived) {
-            if *bytes != derived {
-                return Err(Error::new(
-                    Code::BadMetadata,
-                    &member.path,
-                    "does not follow from release.json",
-                ));
+        let expected = [oci::LAYOUT.to_vec(), oci::index(&release)?];
+        for ((found, expected), path) in derived.iter().zip(expected).zip(FIXED.iter().skip(2)) {
+            if found.as_bytes() != expected {
+                let detail = "does not follow from release.json";
+                return Err(Error::new(Code::BadMetadata, *path, detail));
             }
         }
         observe(Check::new(
@@ -223,8 +227,8 @@ impl Authentic {
 
     /// Every blob that the release needs, with its length: files, what trees list, the trees themselves,
     /// and all of its images. A blob that a full delivery lacks, or has in another length, is refused.
-    pub fn required_blobs(&self) -> Result<BTreeMap<Digest, u64>> {
-        let mut required = BTreeMap::new();
+    pub fn required_blobs(&self) -> Result<HashMap<Digest, u64>> {
+        let mut required = HashMap::new();
         let mut need = |digest: Digest, size: u64| {
             let blob = || format!("blob {digest}");
             let Some((_, delivered)) = self.places.get(&digest) else {

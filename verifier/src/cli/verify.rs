@@ -281,7 +281,12 @@ fn verify(
 
     let stored: u64 = bundle.members().map(|(_, size, _)| size).sum();
     let bar = progress("verifying", stored);
-    let verified = bundle.verify_payload(threads(), &|bytes| bar.inc(bytes));
+    // Trees are read beside the hashing: reading many small entries keeps one core busy for a while.
+    let (verified, required) = std::thread::scope(|scope| {
+        let required = scope.spawn(|| bundle.required_blobs());
+        let verified = bundle.verify_payload(threads(), &|bytes| bar.inc(bytes));
+        (verified, required.join())
+    });
     bar.finish_and_clear();
     verified?;
     recorder.found(
@@ -293,7 +298,14 @@ fn verify(
         ),
     );
 
-    let required = bundle.required_blobs()?;
+    let ended_early = |_| {
+        Err(Error::new(
+            Code::Io,
+            "bundle",
+            "a reading thread ended early",
+        ))
+    };
+    let required = required.unwrap_or_else(ended_early)?;
     recorder.found(
         "completeness",
         format!("all {} blobs of the release are there", required.len()),
