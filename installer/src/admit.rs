@@ -9,6 +9,8 @@ use sealift_verifier::{
     delivery::Delivery,
     digest::Digest,
     release::{BlobRef, Release},
+    time::Time,
+    tuf::{ED25519, TrustedSet, trusted::Origin},
 };
 
 use crate::{
@@ -74,7 +76,7 @@ pub fn admit(site: &Site, authentic: Authentic) -> Result<Verdict> {
     }
     let release = authentic.release();
     let what = format!("{} {}", release.product, release.version);
-    let mut denials = denials(site, &authentic, &Space::of(site, &authentic)?).into_iter();
+    let mut denials = denials(site, &authentic, &Space::of(site, &authentic)?)?.into_iter();
     match denials.next() {
         None => Ok(Verdict::Admitted(Box::new(Admitted { authentic }))),
         Some(first) => Err(Error::NotAdmitted(NotAdmitted {
@@ -86,7 +88,7 @@ pub fn admit(site: &Site, authentic: Authentic) -> Result<Verdict> {
 }
 
 /// Everything that speaks against a release at this site.
-pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Vec<Denial> {
+pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Result<Vec<Denial>> {
     let state = site.state();
     let release = authentic.release();
     let mut denials = Vec::new();
@@ -97,7 +99,9 @@ pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Vec<Denial>
         let detail = format!("this site has {product}, the bundle {}", release.product);
         deny(Code::ProductMismatch, detail);
     }
-    if let Some(newest) = &state.trust.newest {
+    if let Some(newest) = &state.trust.newest
+        && counter_holds(site, authentic)?
+    {
         let counter = authentic.counter();
         if counter < newest.counter {
             let detail = format!(
@@ -124,7 +128,22 @@ pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Vec<Denial>
         let detail = format!("{} new files are needed, {free} are free", space.files);
         deny(Code::NoSpace, detail);
     }
-    denials
+    Ok(denials)
+}
+
+/// Whether the counter of the newest release still counts under the root that a bundle leads to. It does not
+/// once that root has replaced the keys that signed it (TUF 5.3.11): a thief may have counted up to where no
+/// honest release ever comes.
+fn counter_holds(site: &Site, authentic: &Authentic) -> Result<bool> {
+    if authentic.root().version == site.state().trust.root {
+        return Ok(true);
+    }
+    let Some(timestamp) = site.trust()?.timestamp else {
+        return Ok(true);
+    };
+    // Whether anything has expired meanwhile does not matter for who signed it.
+    let mut newer = TrustedSet::new(&authentic.trust().root, ED25519, Time::from_unix(0)?)?;
+    Ok(newer.update_timestamp(&timestamp, Origin::Kept).is_ok())
 }
 
 /// What an installation would write, and what there is room for.

@@ -139,6 +139,8 @@ pub fn stage<'s, 'd>(
     ctx: &Context<'_>,
 ) -> Result<Staged<'s, 'd>> {
     let authentic = admitted.authentic;
+    // Whatever the release claims of lengths is what is delivered from here on.
+    authentic.required_blobs()?;
     let store = site.store()?;
     let contents = Contents::new(
         authentic.release().clone(),

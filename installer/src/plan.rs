@@ -166,7 +166,7 @@ pub fn of(site: &Site, authentic: &Authentic) -> Result<Plan> {
     let refusal = if nothing_to_do {
         Vec::new()
     } else {
-        admit::denials(site, authentic, &space)
+        admit::denials(site, authentic, &space)?
     };
     let running = match state.running() {
         Some(g) => Some(generation::load_release(

@@ -6,6 +6,7 @@
 )]
 
 mod cuts;
+mod hostile;
 mod others;
 mod story;
 mod tuf;
