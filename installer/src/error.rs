@@ -21,6 +21,11 @@ macro_rules! codes {
                 match self { $(Code::$variant => $name,)+ }
             }
 
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($doc),+),)+ }
+            }
+
             /// One thing to do about it.
             pub const fn hint(self) -> &'static str {
                 match self { $(Code::$variant => $hint,)+ }
@@ -80,8 +85,6 @@ codes! {
     DamageFound = "damage-found", "repair it with `fsck --from BUNDLE`, with the bundle of the damaged generation";
     /// The output is there already and is never overwritten.
     AlreadyExists = "already-exists", "nothing is ever overwritten: choose another name";
-    /// Work on the site is half done and has to be finished first.
-    Interrupted = "interrupted", "run `recover`";
 }
 
 /// The result of everything here that can fail.

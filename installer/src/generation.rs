@@ -17,7 +17,7 @@ use sealift_verifier::{
     digest::Digest,
     json::AuthenticBytes,
     limits, oci,
-    release::{BlobRef, Content, FileRef, Release},
+    release::{BlobRef, Content, FileRef, Release, TreeRef},
     tree::{Node, Tree},
 };
 
@@ -59,14 +59,16 @@ impl Contents {
     pub fn new(
         release: Release,
         head: Vec<(String, Vec<u8>)>,
-        mut tree: impl FnMut(&sealift_verifier::release::TreeRef) -> Result<Tree>,
+        mut tree: impl FnMut(&TreeRef) -> Result<Tree>,
     ) -> Result<Self> {
         let mut trees = HashMap::new();
         for (_, artifact) in release.artifacts() {
             if let Content::Tree(reference) = &artifact.content
                 && !trees.contains_key(&reference.digest)
             {
-                trees.insert(reference.digest, tree(reference)?);
+                let tree = tree(reference)?;
+                check_counts(reference, &tree)?;
+                trees.insert(reference.digest, tree);
             }
         }
         Ok(Self {
@@ -180,6 +182,22 @@ impl Contents {
             )
         })
     }
+}
+
+/// What a release says of a tree decided about free space, so it has to be true.
+fn check_counts(reference: &TreeRef, tree: &Tree) -> Result<()> {
+    let (files, bytes) = tree.files().fold((0_u64, 0_u64), |sum, (_, _, size, _)| {
+        (sum.0.saturating_add(1), sum.1.saturating_add(size))
+    });
+    if (files, bytes) == (reference.files, reference.bytes) {
+        return Ok(());
+    }
+    Err(sealift_verifier::Error::new(
+        sealift_verifier::Code::LengthMismatch,
+        format!("tree {}", reference.digest),
+        format!("lists {files} files of {bytes} bytes, the release says otherwise"),
+    )
+    .into())
 }
 
 fn blob_of(file: &FileRef) -> BlobRef {

@@ -293,7 +293,7 @@ fn release(number: u64, shared: &[u8], tree: &[u8]) -> Release {
                         digest: Digest::of(tree),
                         size: tree.len() as u64,
                         files: 2,
-                        bytes: 0,
+                        bytes: (shared.len() + format!("content of {number}").len()) as u64,
                     }),
                 },
             ],

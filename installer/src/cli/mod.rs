@@ -26,7 +26,6 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sealift_verifier::{
-    Failure as _,
     error::{render_json, render_text},
     time::Time,
 };
@@ -237,9 +236,6 @@ fn error_object(error: &Error, mut facts: Map<String, Value>) -> Value {
             })
         });
         object["denials"] = denials.collect();
-    }
-    if let Error::WentBack { cause, .. } = error {
-        object["cause"] = json!(cause.code());
     }
     facts.insert("error".into(), object);
     Value::Object(facts)
