@@ -6,6 +6,7 @@
 )]
 
 mod cuts;
+mod docs;
 mod hostile;
 mod others;
 mod story;
