@@ -2,41 +2,11 @@
 
 use std::{fmt, io};
 
-use sealift_verifier::Failure;
+use sealift_verifier::error::{Failure, Refusal};
 
 use crate::problem::Problems;
 
-/// Declares [`Code`] with the name and the hint of each of its values in one place.
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $hint:literal;)+) => {
-        /// Why something was refused. The names are stable; `docs/errors.md` lists them.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        #[non_exhaustive]
-        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
-
-        impl Code {
-            /// Every code, for documentation and tests.
-            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
-
-            /// The stable kebab-case name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Code::$variant => $name,)+ }
-            }
-
-            /// What it means, in a sentence.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Code::$variant => concat!($($doc),+),)+ }
-            }
-
-            /// One thing to do about it.
-            pub const fn hint(self) -> &'static str {
-                match self { $(Code::$variant => $hint,)+ }
-            }
-        }
-    };
-}
-
-codes! {
+sealift_verifier::codes! {
     /// The operating system refused to read or write something.
     Io = "io", "check the path, its permissions and the free space";
     /// The command line asks for something that makes no sense.
@@ -135,47 +105,17 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What failed ([`Code`]), on what, and why.
-#[derive(Debug)]
-pub struct OwnError {
-    code: Code,
-    subject: String,
-    detail: String,
-    source: Option<io::Error>,
-}
+pub type OwnError = Refusal<Code>;
 
 impl Error {
     /// An error about `subject`, a path or a name, with what exactly is wrong.
     pub fn new(code: Code, subject: impl Into<String>, detail: impl Into<String>) -> Self {
-        let (subject, detail) = (subject.into(), detail.into());
-        Self::Own(OwnError {
-            code,
-            subject,
-            detail,
-            source: None,
-        })
+        Self::Own(OwnError::new(code, subject, detail))
     }
 
     /// What the operating system said of `subject`.
     pub fn io(subject: impl fmt::Display, source: io::Error) -> Self {
-        let (subject, detail) = (subject.to_string(), source.to_string());
-        Self::Own(OwnError {
-            code: Code::Io,
-            subject,
-            detail,
-            source: Some(source),
-        })
-    }
-}
-
-impl fmt::Display for OwnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.detail)
-    }
-}
-
-impl std::error::Error for OwnError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
+        Self::Own(OwnError::io(subject.to_string(), source))
     }
 }
 
@@ -185,7 +125,7 @@ impl Failure for Error {
             Self::Problems(_) => Code::DefinitionInvalid.name(),
             Self::Verifier(error) => error.code(),
             Self::Keys(error) => error.code(),
-            Self::Own(error) => error.code.name(),
+            Self::Own(error) => error.code(),
         }
     }
 
@@ -194,7 +134,7 @@ impl Failure for Error {
             Self::Problems(_) => Code::DefinitionInvalid.hint(),
             Self::Verifier(error) => error.hint(),
             Self::Keys(error) => error.hint(),
-            Self::Own(error) => error.code.hint(),
+            Self::Own(error) => error.hint(),
         }
     }
 }
@@ -204,7 +144,7 @@ impl Error {
     pub fn kind(&self) -> Option<Code> {
         match self {
             Self::Problems(_) => Some(Code::DefinitionInvalid),
-            Self::Own(error) => Some(error.code),
+            Self::Own(error) => Some(error.kind()),
             Self::Verifier(_) | Self::Keys(_) => None,
         }
     }

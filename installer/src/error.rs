@@ -2,39 +2,9 @@
 
 use std::{fmt, io};
 
-use sealift_verifier::Failure;
+use sealift_verifier::error::{Failure, Refusal};
 
-/// Declares [`Code`] with the name and the hint of each of its values in one place.
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $hint:literal;)+) => {
-        /// Why something failed or was refused. The names are stable; `docs/errors.md` lists them.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
-
-        impl Code {
-            /// Every code, for documentation and tests.
-            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
-
-            /// The stable kebab-case name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Code::$variant => $name,)+ }
-            }
-
-            /// What it means, in a sentence.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Code::$variant => concat!($($doc),+),)+ }
-            }
-
-            /// One thing to do about it.
-            pub const fn hint(self) -> &'static str {
-                match self { $(Code::$variant => $hint,)+ }
-            }
-        }
-    };
-}
-
-codes! {
+sealift_verifier::codes! {
     /// The operating system refused to read or write something.
     Io = "io", "check the path, its permissions and the free space";
     /// The command line asks for something that makes no sense.
@@ -116,13 +86,7 @@ pub enum Error {
 }
 
 /// What failed ([`Code`]), on what, and why.
-#[derive(Debug)]
-pub struct OwnError {
-    code: Code,
-    subject: String,
-    detail: String,
-    source: Option<io::Error>,
-}
+pub type OwnError = Refusal<Code>;
 
 /// One reason why a release may not be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,13 +129,7 @@ impl std::error::Error for NotAdmitted {}
 impl Error {
     /// An error about `subject`, a path or a name, with what exactly is wrong.
     pub fn new(code: Code, subject: impl Into<String>, detail: impl Into<String>) -> Self {
-        let (subject, detail) = (subject.into(), detail.into());
-        Self::Own(OwnError {
-            code,
-            subject,
-            detail,
-            source: None,
-        })
+        Self::Own(OwnError::new(code, subject, detail))
     }
 
     /// What the operating system said of `subject`, or the error that an [`io::Error`] carries.
@@ -183,19 +141,14 @@ impl Error {
     pub fn io_as(code: Code, subject: impl fmt::Display, source: io::Error) -> Self {
         match source.downcast::<sealift_verifier::Error>() {
             Ok(error) => Self::Verifier(error),
-            Err(source) => Self::Own(OwnError {
-                code,
-                subject: subject.to_string(),
-                detail: source.to_string(),
-                source: Some(source),
-            }),
+            Err(source) => Self::Own(OwnError::io_as(code, subject.to_string(), source)),
         }
     }
 
     /// The kind of what the operating system said, if it was the operating system.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
-            Self::Own(error) => error.source.as_ref().map(io::Error::kind),
+            Self::Own(error) => error.io_kind(),
             _ => None,
         }
     }
@@ -208,23 +161,11 @@ impl Error {
     /// The code, where it is one of this crate.
     pub fn kind(&self) -> Option<Code> {
         match self {
-            Self::Own(error) => Some(error.code),
+            Self::Own(error) => Some(error.kind()),
             Self::NotAdmitted(refusal) => Some(refusal.first.code),
             Self::WentBack { cause, .. } => cause.kind(),
             Self::Verifier(_) => None,
         }
-    }
-}
-
-impl fmt::Display for OwnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.detail)
-    }
-}
-
-impl std::error::Error for OwnError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
     }
 }
 
@@ -234,7 +175,7 @@ impl Failure for Error {
             Self::Verifier(error) => error.code(),
             Self::NotAdmitted(refusal) => refusal.first.code.name(),
             Self::WentBack { cause, .. } => cause.code(),
-            Self::Own(error) => error.code.name(),
+            Self::Own(error) => error.code(),
         }
     }
 
@@ -243,7 +184,7 @@ impl Failure for Error {
             Self::Verifier(error) => error.hint(),
             Self::NotAdmitted(refusal) => refusal.first.code.hint(),
             Self::WentBack { cause, .. } => cause.hint(),
-            Self::Own(error) => error.code.hint(),
+            Self::Own(error) => error.hint(),
         }
     }
 }

@@ -2,34 +2,9 @@
 
 use std::{fmt, io, path::Path};
 
-use sealift_verifier::Failure;
+use sealift_verifier::error::{Failure, Refusal};
 
-/// Declares [`Code`] with the name and the hint of each of its values in one place.
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $hint:literal;)+) => {
-        /// Why something was refused. The names are stable; `docs/errors.md` lists them.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
-
-        impl Code {
-            /// Every code, for documentation and tests.
-            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
-
-            /// The stable kebab-case name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Code::$variant => $name,)+ }
-            }
-
-            /// One thing to do about it.
-            pub const fn hint(self) -> &'static str {
-                match self { $(Code::$variant => $hint,)+ }
-            }
-        }
-    };
-}
-
-codes! {
+sealift_verifier::codes! {
     /// The operating system refused to read or write something.
     Io = "io", "check the path, its permissions and the free space";
     /// The command line asks for something that makes no sense.
@@ -110,23 +85,12 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What failed ([`Code`]), on what, and why.
-#[derive(Debug)]
-pub struct OwnError {
-    code: Code,
-    subject: String,
-    detail: String,
-    source: Option<io::Error>,
-}
+pub type OwnError = Refusal<Code>;
 
 impl Error {
     /// An error about `subject`, a path or a name, with what exactly is wrong.
     pub fn new(code: Code, subject: impl fmt::Display, detail: impl Into<String>) -> Self {
-        Self::Own(OwnError {
-            code,
-            subject: subject.to_string(),
-            detail: detail.into(),
-            source: None,
-        })
+        Self::Own(OwnError::new(code, subject.to_string(), detail))
     }
 
     /// What the operating system said of `path`.
@@ -136,32 +100,15 @@ impl Error {
             io::ErrorKind::AlreadyExists => Code::AlreadyExists,
             _ => Code::Io,
         };
-        Self::Own(OwnError {
-            code,
-            subject: path.display().to_string(),
-            detail: source.to_string(),
-            source: Some(source),
-        })
+        Self::Own(OwnError::io_as(code, path.display().to_string(), source))
     }
 
     /// The code, where it is one of this crate.
     pub fn kind(&self) -> Option<Code> {
         match self {
-            Self::Own(error) => Some(error.code),
+            Self::Own(error) => Some(error.kind()),
             Self::Verifier(_) => None,
         }
-    }
-}
-
-impl fmt::Display for OwnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.detail)
-    }
-}
-
-impl std::error::Error for OwnError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
     }
 }
 
@@ -169,14 +116,14 @@ impl Failure for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Verifier(error) => error.code(),
-            Self::Own(error) => error.code.name(),
+            Self::Own(error) => error.code(),
         }
     }
 
     fn hint(&self) -> &'static str {
         match self {
             Self::Verifier(error) => error.hint(),
-            Self::Own(error) => error.code.hint(),
+            Self::Own(error) => error.hint(),
         }
     }
 }

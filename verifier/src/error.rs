@@ -10,11 +10,13 @@ pub trait Failure: error::Error {
     fn hint(&self) -> &'static str;
 }
 
-/// Declares [`Code`] with the name and the hint of each of its values in one place.
+/// Declares the `Code` of a crate, with the name and the hint of each of its values in one place. One of them has
+/// to be `Io`.
+#[macro_export]
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $hint:literal;)+) => {
         /// Why something was refused. The names are stable; `docs/errors.md` lists them.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
 
@@ -35,6 +37,16 @@ macro_rules! codes {
             /// One thing to do about it.
             pub const fn hint(self) -> &'static str {
                 match self { $(Code::$variant => $hint,)+ }
+            }
+        }
+
+        impl $crate::error::ErrorCode for Code {
+            const IO: Self = Self::Io;
+            fn name(self) -> &'static str {
+                self.name()
+            }
+            fn hint(self) -> &'static str {
+                self.hint()
             }
         }
     };
@@ -157,21 +169,34 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// What was refused ([`Code`]), with what (`subject`: a member, a file, a role) and why.
+/// What the `Code` of each crate has, so that one type of error serves all of them.
+pub trait ErrorCode: Copy + fmt::Debug {
+    /// The code for what the operating system refused.
+    const IO: Self;
+    /// The stable kebab-case name.
+    fn name(self) -> &'static str;
+    /// One thing to do about it.
+    fn hint(self) -> &'static str;
+}
+
+/// What was refused or failed (its code), with what (`subject`: a path, a member, a role) and why.
 #[derive(Debug)]
-pub struct Error {
-    code: Code,
+pub struct Refusal<C> {
+    code: C,
     subject: String,
     detail: String,
     source: Option<io::Error>,
 }
 
+/// Why this crate refused something.
+pub type Error = Refusal<Code>;
+
 /// The result of everything here that can be refused.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-impl Error {
-    /// An error about `subject`, a path, member or role, with what exactly is wrong.
-    pub fn new(code: Code, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+impl<C: ErrorCode> Refusal<C> {
+    /// An error about `subject` with what exactly is wrong.
+    pub fn new(code: C, subject: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             code,
             subject: subject.into(),
@@ -182,8 +207,13 @@ impl Error {
 
     /// What the operating system said of `subject`.
     pub fn io(subject: impl Into<String>, source: io::Error) -> Self {
+        Self::io_as(C::IO, subject, source)
+    }
+
+    /// Like [`Refusal::io`], with another code.
+    pub fn io_as(code: C, subject: impl Into<String>, source: io::Error) -> Self {
         Self {
-            code: Code::Io,
+            code,
             subject: subject.into(),
             detail: source.to_string(),
             source: Some(source),
@@ -191,29 +221,34 @@ impl Error {
     }
 
     /// Why it was refused.
-    pub fn kind(&self) -> Code {
+    pub fn kind(&self) -> C {
         self.code
     }
 
-    /// With what: a member, a path or a role.
+    /// With what: a path, a member or a role.
     pub fn subject(&self) -> &str {
         &self.subject
     }
+
+    /// The kind of what the operating system said, if it was the operating system.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.source.as_ref().map(io::Error::kind)
+    }
 }
 
-impl fmt::Display for Error {
+impl<C> fmt::Display for Refusal<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.subject, self.detail)
     }
 }
 
-impl error::Error for Error {
+impl<C: fmt::Debug> error::Error for Refusal<C> {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.source.as_ref().map(|e| e as _)
     }
 }
 
-impl Failure for Error {
+impl<C: ErrorCode> Failure for Refusal<C> {
     fn code(&self) -> &'static str {
         self.code.name()
     }
