@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sealift_verifier::release::{Capability, HealthCheck, Probe, Release};
+use sealift_verifier::{
+    error::printable,
+    release::{Capability, HealthCheck, Probe, Release},
+};
 
 use crate::{
     error::{Code, Error, Result},
@@ -25,7 +28,8 @@ pub fn check(release: &Release, root: &Path, generation: u64) -> Result<()> {
                 Error::new(
                     Code::HealthCheckFailed,
                     format!("{}, health check {:?}", capability.name, check.name),
-                    reason,
+                    // Names and outputs come with the release; no line of ours may begin in them.
+                    printable(&reason),
                 )
             })?;
         }
