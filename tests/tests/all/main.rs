@@ -5,10 +5,13 @@
     reason = "files of tests need not survive anything"
 )]
 
+mod build;
 mod cuts;
 mod docs;
 mod hostile;
+mod interop;
 mod others;
+mod size;
 mod story;
 mod tuf;
 mod workspace;
