@@ -3,5 +3,4 @@
 
 mod check;
 mod diff;
-mod documents;
 mod support;

@@ -3,7 +3,7 @@
 
 mod apply;
 mod completions;
-mod exit;
+pub mod exit;
 mod export;
 mod fsck;
 mod history;

@@ -8,6 +8,7 @@
 mod build;
 mod cuts;
 mod docs;
+mod errors;
 mod hostile;
 mod interop;
 mod others;

@@ -8,7 +8,6 @@
     reason = "tests may panic, and tables of cases are long"
 )]
 
-mod documents;
 mod hostile;
 mod maker;
 mod plain_tools;
