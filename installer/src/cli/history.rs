@@ -1,7 +1,5 @@
 //! `history`: what happened at the site.
 
-use std::fmt::Write as _;
-
 use sealift_verifier::error::printable;
 use serde_json::json;
 
@@ -33,19 +31,20 @@ fn line(event: &Event) -> String {
         Outcome::WentBack => "went back",
         Outcome::Interrupted => "interrupted",
     };
-    let mut text = format!("{}  {action:<9} {outcome:<12}", event.time);
-    if let Some(version) = &event.version {
-        let _ = write!(text, " {version}");
-    }
-    if let Some(generation) = event.generation {
-        let _ = write!(text, " generation {generation}");
-    }
-    if let Some(from) = event.from {
-        let _ = write!(text, " from {from}");
-    }
-    if !event.reason.is_empty() {
-        let _ = write!(text, ": {}", printable(&event.reason));
-    }
-    text.push('\n');
-    text
+    let mut what = Vec::new();
+    what.extend(event.version.as_ref().map(ToString::to_string));
+    what.extend(
+        event
+            .generation
+            .map(|number| format!("generation {number}")),
+    );
+    what.extend(event.from.map(|number| format!("from {number}")));
+    let mut parts = vec![what.join(" "), printable(&event.reason)];
+    parts.retain(|part| !part.is_empty());
+    let line = format!(
+        "{}  {action:<9} {outcome:<12} {}",
+        event.time,
+        parts.join(": ")
+    );
+    format!("{}\n", line.trim_end())
 }
