@@ -127,7 +127,10 @@ impl Plan {
         let mut layers = BTreeSet::new();
         for (capability, artifact) in release.artifacts() {
             let name = format!("{}/{}", capability.name, artifact.name);
-            let place: EntryPath = format!("files/{name}").parse()?;
+            let place = "files"
+                .parse::<EntryPath>()?
+                .join(&capability.name.as_str().parse()?)
+                .join(&artifact.name);
             self.names.insert(name);
             match &artifact.content {
                 Content::Image(image) => {
@@ -142,7 +145,7 @@ impl Plan {
                 Content::Tree(reference) => {
                     self.dirs.insert(place.clone());
                     for entry in bundle.tree(reference.digest)?.entries {
-                        let path = place.join(&entry.path)?;
+                        let path = place.join(&entry.path);
                         match entry.node {
                             Node::File { mode, size, digest } => {
                                 self.put(digest, size, path, mode == tree::Mode::Executable);
@@ -174,7 +177,7 @@ impl Plan {
     }
 
     /// All folders that are needed, each after the one it lies in.
-    fn all_dirs(&self) -> Result<BTreeSet<EntryPath>> {
+    fn all_dirs(&self) -> BTreeSet<EntryPath> {
         let files = self.blobs.values().flatten().map(|place| &place.path);
         let inside = files.chain(self.files.keys()).chain(self.links.keys());
         let mut dirs = BTreeSet::new();
@@ -183,23 +186,17 @@ impl Plan {
             .chain(self.dirs.iter().map(|path| (path, true)))
         {
             let mut next = if itself {
-                Some(path.as_str())
+                Some(path.clone())
             } else {
-                parent(path.as_str())
+                path.parent()
             };
-            while let Some(dir) = next {
-                if !dirs.insert(dir.parse::<EntryPath>()?) {
-                    break;
-                }
-                next = parent(dir);
+            while let Some(dir) = next.take_if(|dir| !dirs.contains(dir)) {
+                next = dir.parent();
+                dirs.insert(dir);
             }
         }
-        Ok(dirs)
+        dirs
     }
-}
-
-fn parent(path: &str) -> Option<&str> {
-    path.rsplit_once('/').map(|(parent, _)| parent)
 }
 
 fn is_chosen(item: &str, capability: &Capability, artifact: &Artifact) -> bool {
@@ -243,7 +240,7 @@ fn make_in(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let target = rustix::fs::open(to, flags, Mode::empty()).map_err(|e| named(e.into()))?;
 
-    let dirs = plan.all_dirs()?;
+    let dirs = plan.all_dirs();
     let top: BTreeSet<&str> = dirs
         .iter()
         .chain(plan.files.keys())

@@ -31,9 +31,17 @@ impl EntryPath {
         self.0.split('/')
     }
 
-    /// This path with `tail` below it.
-    pub fn join(&self, tail: &Self) -> Result<Self, Error> {
-        format!("{}/{}", self.0, tail.0).parse()
+    /// This path with `tail` below it. It may be longer than what may come with content: each of its parts
+    /// was within the limit.
+    #[must_use]
+    pub fn join(&self, tail: &Self) -> Self {
+        Self(format!("{}/{}", self.0, tail.0))
+    }
+
+    /// The folder that this lies in, if it is one of ours.
+    pub fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.0.rsplit_once('/')?;
+        Some(Self(parent.to_owned()))
     }
 }
 

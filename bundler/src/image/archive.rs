@@ -64,6 +64,10 @@ impl Archive {
     /// Reads the headers of a tar.
     pub(super) fn open(path: &Path) -> Result<Self, Finding> {
         let invalid = |e: io::Error| Finding::invalid("the archive", e);
+        // Before it is opened: a pipe would wait for somebody who writes to it.
+        if !path.metadata().map_err(invalid)?.is_file() {
+            return Err(Finding::invalid("the archive", "is no regular file"));
+        }
         let mut file = File::open(path).map_err(invalid)?;
         let length = file.metadata().map_err(invalid)?.len();
         let mut magic = Vec::new();

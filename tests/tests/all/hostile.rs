@@ -9,6 +9,7 @@ mod container;
 mod content;
 mod entry;
 mod forge;
+mod inputs;
 #[allow(
     dead_code,
     clippy::cast_possible_truncation,
