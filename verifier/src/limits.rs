@@ -27,3 +27,7 @@ pub const PATH_BYTES: usize = 1024;
 pub const FRAME_BYTES: usize = 8 << 20;
 /// Stored bytes of one frame: zstd's bound for [`FRAME_BYTES`] is some 32 KiB more than that.
 pub const STORED_FRAME_BYTES: usize = FRAME_BYTES + (64 << 10);
+/// Interval, timeout and start period of a health check: a day, in milliseconds.
+pub const HEALTH_MS: u64 = 24 * 60 * 60 * 1000;
+/// How often a health check may fail in a row before it has.
+pub const HEALTH_RETRIES: u32 = 1000;

@@ -9,6 +9,7 @@ use crate::{
     digest::Digest,
     error::{Code, Error, Result},
     json::AuthenticBytes,
+    limits,
     path::{EntryPath, Name},
     time::Time,
 };
@@ -228,6 +229,16 @@ impl Release {
             }
         }
         for capability in &self.capabilities {
+            let bounded = |check: &HealthCheck| {
+                let times = [check.interval_ms, check.timeout_ms, check.start_period_ms];
+                times.iter().all(|ms| *ms <= limits::HEALTH_MS)
+                    && (1..=limits::HEALTH_RETRIES).contains(&check.retries)
+            };
+            if !capability.health.iter().all(bounded) {
+                let detail =
+                    "a health check that waits more than a day or tries more than 1000 times";
+                return bad(format!("{}: {detail}", capability.name));
+            }
             if !capability.artifacts.is_sorted_by(|a, b| a.name < b.name) {
                 return bad(format!(
                     "{}: artifacts are not sorted by name, each name once",

@@ -23,6 +23,7 @@ use sealift_tests::{
 use sealift_verifier::{
     digest::Digest,
     json::canonical,
+    limits,
     release::{Capability, Content, HealthCheck, Probe, TreeRef},
 };
 use serde_json::{Value, json};
@@ -138,10 +139,17 @@ fn numbers_without_measure_break_nothing() {
         (Probe::Http(format!("http://{closed}/")), 5),
         (Probe::Http("http://[::1]:99999999/ X: y".into()), 5),
     ] {
-        let (sandbox, site) = arrives(with_health(probe.clone(), [u64::MAX, u64::MAX, 0], 0));
+        let most = [limits::HEALTH_MS, limits::HEALTH_MS, 0];
+        let (sandbox, site) = arrives(with_health(probe.clone(), most, 1));
         let outcome = site.apply(&sandbox.join("x.bundle"));
         assert_eq!(outcome.code(), Some(exit), "{probe:?}: {outcome}");
         site.is_sound();
+        for (numbers, retries) in [([u64::MAX, 1, 1], 1), ([1, 1, u64::MAX], 1), ([1, 1, 1], 0)] {
+            let (sandbox, site) = arrives(with_health(probe.clone(), numbers, retries));
+            let _ = site
+                .apply(&sandbox.join("x.bundle"))
+                .fails_with("bad-metadata");
+        }
     }
 }
 
