@@ -249,7 +249,6 @@ fn memory_does_not_grow_with_the_number_of_files() {
 }
 
 #[test]
-#[ignore = "takes minutes: run ./test large"]
 fn four_gibibytes_stay_below_200_mib_of_memory() {
     let large = Large::new(3 * GIB, GIB);
     large.build();
