@@ -12,6 +12,7 @@ mod errors;
 mod hostile;
 mod interop;
 mod others;
+mod site;
 mod size;
 mod story;
 mod tuf;
