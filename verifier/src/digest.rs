@@ -53,22 +53,28 @@ impl FromStr for Digest {
 
     /// Reads exactly 64 lower-case hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let invalid = || {
-            Error::new(
-                Code::BadMetadata,
-                "digest",
-                format!("'{text}' is not 64 lower-case hexadecimal digits"),
-            )
+        let nibble = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
+            b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
+            _ => None,
         };
-        if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(invalid());
+        let mut digits = text.bytes().map(nibble);
+        let mut bytes = [0; 32];
+        for byte in &mut bytes {
+            // Missing digits and wrong ones end the same way.
+            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else {
+                return Err(Error::new(Code::BadMetadata, "digest", NOT_HEX));
+            };
+            *byte = high << 4 | low;
         }
-        unhex(text)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(Self)
-            .ok_or_else(invalid)
+        match digits.next() {
+            None => Ok(Self(bytes)),
+            Some(_) => Err(Error::new(Code::BadMetadata, "digest", NOT_HEX)),
+        }
     }
 }
+
+const NOT_HEX: &str = "is not 64 lower-case hexadecimal digits";
 
 /// Reads the digits where they stand: a manifest may hold some 100,000 digests.
 impl<'de> Deserialize<'de> for Digest {
