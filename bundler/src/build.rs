@@ -12,6 +12,7 @@ use sealift_keys::signer::Signer;
 use sealift_verifier::{
     bundle::{Authentic, Bundle, Trust},
     digest::{Digest, Hasher},
+    release::Release,
     time::Time,
 };
 
@@ -23,6 +24,7 @@ use crate::{
     pack::{Packed, pack},
     payload::Payload,
     plan::{Plan, PlannedContent, PlannedNode},
+    provenance::envelope,
 };
 
 /// What was built.
@@ -87,13 +89,14 @@ pub fn build(
         statements = Some(new);
         Ok(members)
     };
+    let attest = |release: &Release, digest| envelope(plan, release, digest, signers);
     progress.stage(Stage::Pack(source_bytes(plan)));
     let mut file = beside(out)?;
-    let room = head::room(plan, &mut sign)?;
+    let room = head::room(plan, &attest, &mut sign)?;
     let payload = Payload::new(file.file(), room)?;
     let packed = pack(plan, payload, threads, &bytes)?;
     let digests = pack_digests(file.file(), &packed, threads)?;
-    let head = head::head(&packed.release, &packed.delivery, &digests, room, &mut sign)?;
+    let head = head::head(&packed.release, &packed.delivery, &digests, room, &attest, &mut sign)?;
     file.file()
         .write_all_at(&head, 0)
         .map_err(|e| Error::io("the new bundle", e))?;
@@ -104,7 +107,7 @@ pub fn build(
     let path = file.path();
     sync_and(file.file(), || match missing {
         // A release that nobody may sign yet cannot be verified; `seal` does that.
-        0 => check_payload(&open(&path, &trust, plan.published)?, threads, progress),
+        0 => check_payload(&open(&path, &trust, plan.release.published)?, threads, progress),
         _ => Ok(()),
     })?;
     let length = file

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, path::Path};
 use sealift_verifier::digest::Digest;
 
 use crate::{
-    collect::{Content, collect},
+    collect::{Content, Options, collect},
     error::Code,
     plan::{Plan, Source},
     problem::{Problem, Problems},
@@ -16,8 +16,8 @@ use crate::{
 ///
 /// # Errors
 /// All problems at once.
-pub fn check(release_toml: &Path, source_date_epoch: Option<i64>) -> Result<Plan, Problems> {
-    let collected = collect(release_toml, source_date_epoch);
+pub fn check(release_toml: &Path, options: &Options) -> Result<Plan, Problems> {
+    let collected = collect(release_toml, options);
     let mut problems = collected.problems;
     let mut known = HashMap::new();
     for content in &collected.contents {

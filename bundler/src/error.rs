@@ -23,6 +23,8 @@ sealift_verifier::codes! {
     DuplicateKey = "duplicate-key", "keep one of the two";
     /// The same capability twice.
     DuplicateCapability = "duplicate-capability", "a release has one version of each capability: keep one of the two";
+    /// The same version of a capability, suite or platform twice.
+    DuplicateDefinition = "duplicate-definition", "keep one of the two: build metadata does not make another version";
     /// Two artifacts with one name, or one lying inside another.
     ArtifactConflict = "artifact-conflict", "give each artifact of a capability a name of its own, none inside another";
     /// One capability's name lies inside another's.
@@ -39,6 +41,8 @@ sealift_verifier::codes! {
     NameInvalid = "name-invalid", "use lower-case letters, digits and single `.`, `_`, `-` between them";
     /// A version that is not SemVer.
     VersionInvalid = "version-invalid", "write MAJOR.MINOR.PATCH, such as 2.5.0 (https://semver.org)";
+    /// A requirement of versions that cannot be read.
+    RequirementInvalid = "requirement-invalid", "write versions with operators, such as \">=2.0, <3\", \"^1.2\" or \"*\"";
     /// A date that cannot be read.
     DateInvalid = "date-invalid", "write dates in UTC with whole seconds, such as 2026-03-01T12:00:00Z";
     /// Neither the definition nor the environment says when the release was published.

@@ -6,6 +6,7 @@
 //! anything. [`cli`] is the program around these; it prints nothing itself.
 
 pub mod build;
+mod catalog;
 pub mod check;
 pub mod cli;
 pub mod collect;
@@ -21,6 +22,8 @@ mod pack;
 mod payload;
 pub mod plan;
 pub mod problem;
+mod provenance;
+mod resolve;
 pub mod seal;
 mod secrets;
 

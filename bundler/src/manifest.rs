@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sealift_verifier::{
     digest::Digest,
     json,
-    release::{self, Artifact, Capability, Content, FileRef, Image, Release, TreeRef},
+    release::{Artifact, Capability, Content, FileRef, Image, Release, TreeRef},
     tree::{Entry, Node, Tree},
 };
 
@@ -54,23 +54,13 @@ pub(crate) fn release_with(plan: &Plan, contents: &mut dyn Contents) -> Result<S
             .iter()
             .map(|a| artifact(a, contents, &mut trees));
         capabilities.push(Capability {
-            name: planned.name.clone(),
-            version: planned.version.clone(),
-            kind: planned.kind,
-            description: planned.description.clone(),
-            license: planned.license.clone(),
             artifacts: artifacts.collect::<Result<_>>()?,
-            health: planned.health.clone(),
+            ..planned.manifest.clone()
         });
     }
     let release = Release {
-        format: release::FORMAT,
-        product: plan.product.clone(),
-        version: plan.version.clone(),
-        published: plan.published,
-        security_floor: plan.security_floor.clone(),
-        platforms: plan.platforms.clone(),
         capabilities,
+        ..plan.release.clone()
     };
     Ok(Side { release, trees })
 }

@@ -210,8 +210,8 @@ impl Statements {
     /// What another person has to sign.
     pub fn to_sign(&self, plan: &Plan) -> Result<ToSign> {
         Ok(ToSign::new(
-            plan.product.clone(),
-            plan.version.clone(),
+            plan.release.product.clone(),
+            plan.release.version.clone(),
             &Targets::from_signed(self.targets.signed())?,
             &Snapshot::from_signed(self.snapshot.signed())?,
             &Timestamp::from_signed(self.timestamp.signed())?,

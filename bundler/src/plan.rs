@@ -9,49 +9,44 @@ use std::{
 
 use sealift_verifier::{
     digest::{Digest, Hasher},
-    path::{EntryPath, Name},
-    release::{BlobRef, HealthCheck, Kind},
+    path::EntryPath,
+    release::{BlobRef, Capability, Release},
     time::Time,
     tree::Mode,
 };
-use semver::Version;
 
 /// Everything that goes into a bundle, before any of it is packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The product.
-    pub product: Name,
-    /// Its version.
-    pub version: Version,
+    /// The release manifest, as far as it can be said without content: capabilities and bills of materials
+    /// are not in it.
+    pub release: Release,
     /// The release counter: the version of `targets.json`.
     pub counter: u64,
-    /// When the release was published, from the definition or `SOURCE_DATE_EPOCH`.
-    pub published: Time,
-    /// When the metadata of the bundle expires; later than `published`.
+    /// When the metadata of the bundle expires; later than the release was published.
     pub expires: Time,
-    /// The security floor that the release sets, if any.
-    pub security_floor: Option<Version>,
-    /// Platforms that every image offers, sorted.
-    pub platforms: Vec<String>,
+    /// The file name of the release definition.
+    pub definition: String,
+    /// Every definition that was read, sorted by path.
+    pub definitions: Vec<DefinitionDigest>,
     /// Sorted by name, each name once, none inside another.
     pub capabilities: Vec<PlannedCapability>,
+}
+
+/// A definition that a plan follows from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DefinitionDigest {
+    /// Where it lies: relative to the catalog, or, of the release definition and its lock, the file name.
+    pub path: String,
+    /// The digest of the bytes that were read.
+    pub digest: Digest,
 }
 
 /// One capability of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedCapability {
-    /// `suite/name`.
-    pub name: Name,
-    /// Its version.
-    pub version: Version,
-    /// What it is.
-    pub kind: Kind,
-    /// One sentence for people; may be empty.
-    pub description: String,
-    /// An SPDX license expression.
-    pub license: Option<String>,
-    /// In the order of the definition.
-    pub health: Vec<HealthCheck>,
+    /// Its part of the release manifest, without artifacts.
+    pub manifest: Capability,
     /// Sorted by name, each name once, none inside another.
     pub artifacts: Vec<PlannedArtifact>,
 }
@@ -61,6 +56,8 @@ pub struct PlannedCapability {
 pub struct PlannedArtifact {
     /// Its name below the capability.
     pub name: EntryPath,
+    /// Where its content lies, relative to the catalog and with all symbolic links resolved.
+    pub source: String,
     /// What it is and where its bytes lie.
     pub content: PlannedContent,
 }

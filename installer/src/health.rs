@@ -248,15 +248,11 @@ mod tests {
         file.set_permissions(std::fs::Permissions::from_mode(0o755))
             .unwrap();
         drop(file);
-        let capability = Capability {
-            name: "core/api".parse().unwrap(),
-            version: semver::Version::new(1, 0, 0),
-            kind: sealift_verifier::release::Kind::Service,
-            description: String::new(),
-            license: None,
-            artifacts: Vec::new(),
-            health: Vec::new(),
-        };
+        let capability = Capability::new(
+            "core/api".parse().unwrap(),
+            semver::Version::new(1, 0, 0),
+            sealift_verifier::release::Kind::Service,
+        );
         let mut check = check(1, 0);
         check.probe = Probe::Exec(vec!["bin/ask".into(), "--x".into()]);
         ask(&capability, &check, temp.path(), 9).unwrap();

@@ -299,25 +299,21 @@ mod tests {
     use super::*;
 
     fn release(capabilities: &[(&str, &str, &str)]) -> Release {
+        let capability = |(name, version, description): &(&str, &str, &str)| Capability {
+            description: (*description).to_owned(),
+            ..Capability::new(
+                name.parse().unwrap(),
+                version.parse().unwrap(),
+                sealift_verifier::release::Kind::Service,
+            )
+        };
         Release {
-            format: 1,
-            product: "acme".parse().unwrap(),
-            version: Version::new(1, 0, 0),
-            published: Time::from_unix(0).unwrap(),
-            security_floor: None,
-            platforms: Vec::new(),
-            capabilities: capabilities
-                .iter()
-                .map(|(name, version, description)| Capability {
-                    name: name.parse().unwrap(),
-                    version: version.parse().unwrap(),
-                    kind: sealift_verifier::release::Kind::Service,
-                    description: (*description).to_owned(),
-                    license: None,
-                    artifacts: Vec::new(),
-                    health: Vec::new(),
-                })
-                .collect(),
+            capabilities: capabilities.iter().map(capability).collect(),
+            ..Release::new(
+                "acme".parse().unwrap(),
+                Version::new(1, 0, 0),
+                Time::from_unix(0).unwrap(),
+            )
         }
     }
 

@@ -196,6 +196,7 @@ impl TestSite {
             "metadata/targets.json",
             "release.json",
             "delivery.json",
+            "provenance.json",
             "oci-layout",
             "index.json",
         ]
@@ -265,19 +266,9 @@ fn release(number: u64, shared: &[u8], tree: &[u8]) -> Release {
     } else {
         "tree/sub/run"
     };
+    let version = Version::new(1, number, 0);
     Release {
-        format: 1,
-        product: "acme".parse().unwrap(),
-        version: Version::new(1, number, 0),
-        published: now(),
-        security_floor: None,
-        platforms: Vec::new(),
         capabilities: vec![Capability {
-            name: "core/api".parse().unwrap(),
-            version: Version::new(1, number, 0),
-            kind: CapabilityKind::Service,
-            description: String::new(),
-            license: None,
             artifacts: vec![
                 Artifact {
                     name: "file".parse().unwrap(),
@@ -305,7 +296,13 @@ fn release(number: u64, shared: &[u8], tree: &[u8]) -> Release {
                 retries: 2,
                 start_period_ms: 0,
             }],
+            ..Capability::new(
+                "core/api".parse().unwrap(),
+                version.clone(),
+                CapabilityKind::Service,
+            )
         }],
+        ..Release::new("acme".parse().unwrap(), version, now())
     }
 }
 

@@ -46,28 +46,28 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let epoch = around.epoch()?;
+    let options = around.options()?;
     if args.dry_run {
-        let plan = check::check(&args.definition, epoch)?;
+        let plan = check::check(&args.definition, &options)?;
         return Ok(Answer {
             text: format!(
                 "would build {} {} with {} capabilities, release counter {}; nothing was written\n",
-                plan.product,
-                plan.version,
+                plan.release.product,
+                plan.release.version,
                 plan.capabilities.len(),
                 plan.counter
             ),
             json: json!({
                 "dry-run": true,
-                "product": plan.product,
-                "version": plan.version,
+                "product": plan.release.product,
+                "version": plan.release.version,
                 "counter": plan.counter,
                 "capabilities": plan.capabilities.len(),
             }),
         });
     }
-    let plan = collect::plan(&args.definition, epoch)?;
-    let roots = Roots::read(&args.root, plan.published)?;
+    let plan = collect::plan(&args.definition, &options)?;
+    let roots = Roots::read(&args.root, plan.release.published)?;
     let source = match (&args.passphrase_file, args.passphrase_fd) {
         (Some(file), _) => PassphraseSource::File(file.clone()),
         (None, Some(number)) => PassphraseSource::Descriptor(number),
@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let size = indicatif::DecimalBytes(built.bytes);
     let mut text = format!(
         "{out}: {} {}, release counter {}, {size}\nrelease digest {}\n",
-        plan.product, plan.version, plan.counter, built.release
+        plan.release.product, plan.release.version, plan.counter, built.release
     );
     if let Some((count, request)) = &built.missing {
         let request = request.display();
@@ -100,8 +100,8 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         text,
         json: json!({
             "bundle": args.out,
-            "product": plan.product,
-            "version": plan.version,
+            "product": plan.release.product,
+            "version": plan.release.version,
             "counter": plan.counter,
             "release-digest": built.release,
             "bytes": built.bytes,

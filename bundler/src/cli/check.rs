@@ -19,24 +19,24 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let plan = check::check(&args.definition, around.epoch()?)?;
+    let plan = check::check(&args.definition, &around.options()?)?;
     let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
     let text = format!(
         "{} {}: {}, {}, no problem found\n",
-        plan.product,
-        plan.version,
+        plan.release.product,
+        plan.release.version,
         counted(plan.capabilities.len(), "capability", "capabilities"),
         counted(artifacts, "artifact", "artifacts"),
     );
     let json = json!({
-        "product": plan.product,
-        "version": plan.version,
+        "product": plan.release.product,
+        "version": plan.release.version,
         "counter": plan.counter,
-        "published": plan.published,
+        "published": plan.release.published,
         "expires": plan.expires,
         "capabilities": plan.capabilities.iter().map(|c| json!({
-            "name": c.name,
-            "version": c.version,
+            "name": c.manifest.name,
+            "version": c.manifest.version,
             "artifacts": c.artifacts.iter().map(|a| json!({ "name": a.name, "type": kind(&a.content) })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "problems": [],

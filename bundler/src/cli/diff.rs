@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
 
 fn side(path: &Path, args: &Args, around: &Surroundings) -> Result<Side> {
     if path.extension().is_some_and(|e| e == "toml") {
-        return manifest::release_of(&collect::plan(path, around.epoch()?)?);
+        return manifest::release_of(&collect::plan(path, &around.options()?)?);
     }
     let Some(root) = &args.root else {
         let detail = "is compared only after it was verified: add --root";

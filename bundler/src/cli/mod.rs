@@ -14,7 +14,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use sealift_verifier::{Failure, time::Time};
 use serde_json::{Value, json};
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    collect::Options,
+    error::{Code, Error, Result},
+};
 
 /// Turns release definitions into signed bundles.
 #[derive(Debug, Parser)]
@@ -110,6 +113,14 @@ pub fn run(cli: &Cli, around: &Surroundings) -> Reply {
 }
 
 impl Surroundings {
+    /// How definitions are read: no mode, and the date of the environment.
+    fn options(&self) -> Result<Options> {
+        Ok(Options {
+            source_date_epoch: self.epoch()?,
+            mode: None,
+        })
+    }
+
     /// `SOURCE_DATE_EPOCH` as seconds.
     fn epoch(&self) -> Result<Option<i64>> {
         let Some(text) = self

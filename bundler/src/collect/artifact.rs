@@ -44,6 +44,7 @@ impl Collector {
                 return None;
             }
         };
+        let source = self.below_catalog(&path);
         let content = match artifact.kind {
             ArtifactType::Image => PlannedContent::Image(self.image(&path, artifact)?),
             ArtifactType::Tree => self.folder(&path, &metadata, at, kind)?,
@@ -67,6 +68,7 @@ impl Collector {
         };
         Some(PlannedArtifact {
             name: artifact.name.clone(),
+            source,
             content,
         })
     }

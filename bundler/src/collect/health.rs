@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What lies at a path of the capability's folder.
-enum Lies {
+pub(super) enum Lies {
     Program,
     NotExecutable,
     Nothing,
@@ -42,7 +42,8 @@ pub(super) fn check(
     Some(problem.with_hint(hint))
 }
 
-fn look(path: &EntryPath, artifacts: &[PlannedArtifact]) -> Lies {
+/// Looks for a file of the capability.
+pub(super) fn look(path: &EntryPath, artifacts: &[PlannedArtifact]) -> Lies {
     for artifact in artifacts {
         match &artifact.content {
             PlannedContent::File(file) if artifact.name == *path => {

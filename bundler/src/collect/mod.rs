@@ -1,32 +1,52 @@
-//! From definitions to a [`Plan`]: reads `RELEASE.toml`, the `capability.toml` of each capability, and
-//! looks at every artifact. Everything that is wrong is collected before anything is said.
+//! From definitions to a [`Plan`]: reads `RELEASE.toml` and the catalog, decides on versions, and looks at
+//! every artifact. Everything that is wrong is collected before anything is said.
 
 mod artifact;
+mod definitions;
 mod health;
+mod named;
 mod tree;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use sealift_verifier::{digest::Digest, path::Name};
-use semver::Version;
+use sealift_verifier::{
+    digest::Digest,
+    path::Name,
+    release::{Capability, Configuration, Mode, Release},
+};
+use semver::{Version, VersionReq};
 
+pub(crate) use self::definitions::Definitions;
 use crate::{
-    definition::{CapabilityDefinition, Document, Located, ReleaseDefinition},
+    catalog::Entry,
+    definition::{CapabilityDefinition, Located},
     error::Code,
     plan::{Plan, PlannedCapability, Source},
     problem::{Place, Problem, Problems},
+    resolve::Resolved,
 };
+
+/// How a definition is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Seconds since 1970-01-01T00:00:00Z, which go before `published` of the definition.
+    pub source_date_epoch: Option<i64>,
+    /// The mode that versions are resolved for.
+    pub mode: Option<Mode>,
+}
 
 /// Makes the plan of the release that `release_toml` defines.
 ///
-/// `source_date_epoch`, in seconds since 1970-01-01T00:00:00Z, goes before `published` of the definition.
 /// Contents are read only where the plan depends on them: definitions, image manifests and
 /// configurations, and configuration files, which are searched for secrets.
 ///
 /// # Errors
 /// All problems of all definitions and artifacts at once, sorted by place.
-pub fn plan(release_toml: &Path, source_date_epoch: Option<i64>) -> Result<Plan, Problems> {
-    let collected = collect(release_toml, source_date_epoch);
+pub fn plan(release_toml: &Path, options: &Options) -> Result<Plan, Problems> {
+    let collected = collect(release_toml, options);
     match (Problems::of(collected.problems), collected.plan) {
         (None, Some(plan)) => Ok(plan),
         (Some(problems), _) => Err(problems),
@@ -41,6 +61,16 @@ pub(crate) struct Collected {
     pub(crate) problems: Vec<Problem>,
     /// What remains to be compared when contents are read.
     pub(crate) contents: Vec<Content>,
+}
+
+impl Collected {
+    fn nothing(problems: Vec<Problem>) -> Self {
+        Self {
+            plan: None,
+            problems,
+            contents: Vec::new(),
+        }
+    }
 }
 
 /// Content whose length, and perhaps digest, has been promised.
@@ -70,57 +100,48 @@ impl Collector {
     }
 }
 
-/// Reads definitions and looks at artifacts; never stops at a problem that leaves something to look at.
-pub(crate) fn collect(release_toml: &Path, source_date_epoch: Option<i64>) -> Collected {
-    let nothing = |problems| Collected {
-        plan: None,
+/// Reads definitions, decides on versions and looks at artifacts; never stops at a problem that leaves
+/// something to look at.
+pub(crate) fn collect(release_toml: &Path, options: &Options) -> Collected {
+    let definitions = match Definitions::read(release_toml, options.source_date_epoch) {
+        Ok(definitions) => definitions,
+        Err(problems) => return Collected::nothing(problems),
+    };
+    let Definitions {
+        release,
+        folder,
+        catalog,
         problems,
-        contents: Vec::new(),
-    };
-    let document = match Document::read(release_toml) {
-        Ok(document) => document,
-        Err(problem) => return nothing(vec![problem]),
-    };
-    let (release, mut problems) =
-        document.interpret(|fields| Some(ReleaseDefinition::read(fields, source_date_epoch)));
-    let Some(release) = release else {
-        return nothing(problems);
-    };
-    let folder = release_toml
-        .parent()
-        .unwrap_or(Path::new(""))
-        .join(&release.catalog.value);
-    let catalog = match folder.canonicalize() {
-        Ok(catalog) if catalog.is_dir() => catalog,
-        Ok(_) => {
-            let message = format!("{} is no folder", folder.display());
-            problems.push(Problem::new(
-                &release.catalog.at,
-                Code::ArtifactType,
-                message,
-            ));
-            return nothing(problems);
-        }
-        Err(e) => {
-            problems.push(missing(&release.catalog.at, &folder, &e));
-            return nothing(problems);
-        }
+        ..
+    } = &definitions;
+    let canonical = match folder.canonicalize() {
+        Ok(canonical) => canonical,
+        Err(e) => return Collected::nothing(vec![missing(&release.catalog.at, folder, &e)]),
     };
     let mut collector = Collector {
-        catalog,
+        catalog: canonical,
         platforms: release.platforms.clone(),
-        problems,
+        problems: problems.clone(),
         contents: Vec::new(),
     };
+    let resolved = match definitions.resolve(options.mode, &BTreeMap::new()) {
+        Ok(resolved) => resolved,
+        Err(problems) => return Collected::nothing(problems),
+    };
     let mut capabilities = Vec::new();
-    for (name, version) in &release.capabilities {
-        capabilities.extend(collector.capability(&folder, name, version));
+    for (name, (version, decision)) in &resolved.capabilities {
+        let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
+        let capability = entry.and_then(|entry| collector.capability(name, version, entry));
+        capabilities.extend(capability.map(|mut capability| {
+            capability.manifest.decision = Some(decision.clone());
+            capability
+        }));
     }
     let Collector {
         problems, contents, ..
     } = collector;
     let plan = if problems.is_empty() {
-        assemble(release, capabilities)
+        assemble(&definitions, options.mode, resolved, capabilities)
     } else {
         None
     };
@@ -131,16 +152,36 @@ pub(crate) fn collect(release_toml: &Path, source_date_epoch: Option<i64>) -> Co
     }
 }
 
-fn assemble(release: ReleaseDefinition, mut capabilities: Vec<PlannedCapability>) -> Option<Plan> {
-    capabilities.sort_by(|a, b| a.name.cmp(&b.name));
+fn assemble(
+    definitions: &Definitions,
+    mode: Option<Mode>,
+    resolved: Resolved,
+    capabilities: Vec<PlannedCapability>,
+) -> Option<Plan> {
+    let release = &definitions.release;
+    let digests = definitions.used(&resolved);
+    let manifest = Release {
+        security_floor: release.security_floor.clone(),
+        platforms: release.platforms.clone(),
+        mode,
+        release_type: release.release_type.as_ref().map(|t| t.value),
+        upgrade_from: release.upgrade_from.clone(),
+        severity: release.severity,
+        fixes: release.fixes.clone(),
+        changes: release.changes.clone(),
+        resolution: resolved.resolution,
+        ..Release::new(
+            release.product.clone()?,
+            release.version.clone()?,
+            release.published?,
+        )
+    };
     Some(Plan {
-        product: release.product?,
-        version: release.version?,
+        release: manifest,
         counter: release.counter?,
-        published: release.published?,
         expires: release.expires?,
-        security_floor: release.security_floor,
-        platforms: release.platforms,
+        definition: definitions.file_name(),
+        definitions: digests,
         capabilities,
     })
 }
@@ -148,58 +189,67 @@ fn assemble(release: ReleaseDefinition, mut capabilities: Vec<PlannedCapability>
 impl Collector {
     fn capability(
         &mut self,
-        catalog: &Path,
         name: &Name,
-        version: &Located<Version>,
+        version: &Version,
+        entry: &Entry<CapabilityDefinition>,
     ) -> Option<PlannedCapability> {
-        let folder = catalog
-            .join("capabilities")
-            .join(name.as_str())
-            .join(version.value.to_string());
-        let file = folder.join("capability.toml");
-        if !file.exists() {
-            let message = format!("there is no {}", file.display());
-            self.report(&version.at, Code::FileMissing, message);
-            return None;
-        }
-        self.resolve(&file, &version.at)?;
-        let document = match Document::read(&file) {
-            Ok(document) => document,
-            Err(problem) => {
-                self.problems.push(problem);
-                return None;
-            }
-        };
-        let (definition, problems) = document
-            .interpret(|fields| Some(CapabilityDefinition::read(fields, name, &version.value)));
-        self.problems.extend(problems);
-        let definition = definition?;
+        let definition = &entry.definition;
+        self.resolve(&entry.file, &entry.place())?;
+        let folder = entry.file.parent()?;
         let mut artifacts = Vec::new();
         for artifact in &definition.artifacts {
-            artifacts.extend(self.artifact(&folder, artifact, definition.kind));
+            artifacts.extend(self.artifact(folder, artifact, definition.kind));
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
-        // With artifacts missing, a check might ask for one of them.
+        // With artifacts missing, something else might ask for one of them.
         if artifacts.len() == definition.artifacts.len() {
-            let problems = definition
-                .health
-                .iter()
-                .filter_map(|check| health::check(check, &artifacts));
+            let checks = definition.health.iter();
+            let problems = checks.filter_map(|check| health::check(check, &artifacts));
             self.problems.extend(problems);
+            self.problems.extend(named::check(definition, &artifacts));
         }
-        Some(PlannedCapability {
-            name: name.clone(),
-            version: version.value.clone(),
-            kind: definition.kind?,
-            description: definition.description,
-            license: definition.license,
+        let requirements = |pairs: &[(Name, Located<VersionReq>)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(name, r)| (name.clone(), r.value.clone()));
+            pairs.collect()
+        };
+        let manifest = Capability {
+            description: definition.description.clone(),
+            license: definition.license.as_ref().map(|l| l.value.clone()),
+            vendor: definition.vendor.clone(),
+            requires: requirements(&definition.requires),
+            conflicts: requirements(&definition.conflicts),
+            entitlements: definition.entitlements.clone(),
+            hardware: definition.hardware,
+            configuration: Configuration {
+                schema: definition.schema.as_ref().map(|s| s.value.clone()),
+                defaults: definition.defaults.as_ref().map(|d| d.value.clone()),
+            },
+            migrations: definition
+                .migrations
+                .iter()
+                .map(|m| m.value.clone())
+                .collect(),
+            fixes: definition.fixes.clone(),
+            changes: definition.changes.clone(),
             health: definition
                 .health
-                .into_iter()
-                .map(|check| check.value)
+                .iter()
+                .map(|check| check.value.clone())
                 .collect(),
+            ..Capability::new(name.clone(), version.clone(), definition.kind?)
+        };
+        Some(PlannedCapability {
+            manifest,
             artifacts,
         })
+    }
+
+    /// A resolved path, relative to the catalog.
+    fn below_catalog(&self, path: &Path) -> String {
+        let below = path.strip_prefix(&self.catalog).unwrap_or(path);
+        below.display().to_string()
     }
 
     /// The path with its symbolic links resolved, if it exists and lies inside the catalog.

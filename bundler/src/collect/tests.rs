@@ -75,22 +75,32 @@ fn vendor(order: impl Iterator<Item = usize>) -> TempDir {
 }
 
 fn plan_of(folder: &TempDir) -> Plan {
-    plan(&folder.path().join("RELEASE.toml"), None).unwrap()
+    plan(&folder.path().join("RELEASE.toml"), &Options::default()).unwrap()
 }
 
 #[test]
 fn a_plan_is_sorted_and_complete() {
     let folder = vendor(0..FILES.len());
     let plan = plan_of(&folder);
-    let names: Vec<&str> = plan.capabilities.iter().map(|c| c.name.as_str()).collect();
+    let names: Vec<&str> = plan
+        .capabilities
+        .iter()
+        .map(|c| c.manifest.name.as_str())
+        .collect();
     assert_eq!(names, ["core/api", "web/shop"]);
     let api = &plan.capabilities[0];
     assert_eq!(
-        (api.description.as_str(), api.license.as_deref()),
+        (
+            api.manifest.description.as_str(),
+            api.manifest.license.as_deref()
+        ),
         ("Answers.", Some("MIT OR Apache-2.0"))
     );
-    assert_eq!(api.health[0].probe, Probe::Tcp("127.0.0.1:80".into()));
-    let health = &api.health[0];
+    assert_eq!(
+        api.manifest.health[0].probe,
+        Probe::Tcp("127.0.0.1:80".into())
+    );
+    let health = &api.manifest.health[0];
     assert_eq!(
         (
             health.interval_ms,

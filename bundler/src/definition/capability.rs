@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use sealift_verifier::{
     digest::Digest,
     path::{EntryPath, Name},
-    release::{HealthCheck, Kind, Probe},
+    release::{Hardware, HealthCheck, Kind, Migration, Mode, Probe},
 };
-use semver::Version;
+use semver::{Version, VersionReq};
 
 use super::{
     fields::{Fields, Located},
-    values::{HostPort, HttpUrl, Millis},
+    listing::read_identity,
+    values::{Advisory, Entitlement, HostPort, HttpUrl, Millis, Size},
 };
 use crate::{
     error::Code,
@@ -19,10 +20,32 @@ use crate::{
 };
 
 /// What `capability.toml` says.
+#[derive(Debug)]
 pub(crate) struct CapabilityDefinition {
     pub(crate) kind: Option<Kind>,
     pub(crate) description: String,
-    pub(crate) license: Option<String>,
+    pub(crate) license: Option<Located<String>>,
+    pub(crate) vendor: Option<String>,
+    /// Why the version was withdrawn, if it was.
+    pub(crate) yanked: Option<Located<String>>,
+    /// Where it may run; sorted. Never empty.
+    pub(crate) modes: Vec<Mode>,
+    /// Sorted by name.
+    pub(crate) requires: Vec<(Name, Located<VersionReq>)>,
+    /// Sorted by name.
+    pub(crate) conflicts: Vec<(Name, Located<VersionReq>)>,
+    /// What stands in for it in modes where it may not run; sorted by mode.
+    pub(crate) substitutes: Vec<(Mode, Located<Name>)>,
+    /// Sorted, each once.
+    pub(crate) entitlements: Vec<String>,
+    pub(crate) hardware: Hardware,
+    pub(crate) schema: Option<Located<EntryPath>>,
+    pub(crate) defaults: Option<Located<EntryPath>>,
+    /// In the order of the file; names are unique.
+    pub(crate) migrations: Vec<Located<Migration>>,
+    /// Sorted, each once.
+    pub(crate) fixes: Vec<String>,
+    pub(crate) changes: Vec<String>,
     /// In the order of the file; names are unique and none lies inside another.
     pub(crate) artifacts: Vec<ArtifactDefinition>,
     /// Each with its place.
@@ -30,6 +53,7 @@ pub(crate) struct CapabilityDefinition {
 }
 
 /// One `[[artifacts]]`.
+#[derive(Debug)]
 pub(crate) struct ArtifactDefinition {
     pub(crate) name: EntryPath,
     pub(crate) kind: ArtifactType,
@@ -86,25 +110,30 @@ impl std::str::FromStr for KindText {
 impl CapabilityDefinition {
     /// Takes everything out of the table of the file that lies in the folder of `name` and `version`.
     pub(crate) fn read(mut fields: Fields<'_, '_>, name: &Name, version: &Version) -> Self {
-        let said = fields.required::<Name>("name", Code::NameInvalid, "the capability's name");
-        if let Some(said) = said
-            && said.value != *name
-        {
-            let message = format!("says {}, its folder says {name}", said.value);
-            fields.report(&said.at, Code::DefinitionMismatch, message);
-        }
-        let said =
-            fields.required::<Version>("version", Code::VersionInvalid, "the capability's version");
-        if let Some(said) = said
-            && said.value != *version
-        {
-            let message = format!("says {}, its folder says {version}", said.value);
-            fields.report(&said.at, Code::DefinitionMismatch, message);
-        }
+        read_identity(&mut fields, name, version);
         let kind =
             fields.required::<KindText>("kind", Code::InvalidValue, "what the capability is");
-        let description = read_line(&mut fields, "description", 500);
-        let license = read_line(&mut fields, "license", 500);
+        let description = fields.line("description", 500);
+        let license_at = fields.place_of("license");
+        let license = fields.line("license", 500);
+        let license = license
+            .zip(license_at)
+            .map(|(value, at)| Located { value, at });
+        let vendor = fields.line("vendor", 200);
+        let yanked = read_yanked(&mut fields);
+        let modes = read_modes(&mut fields);
+        let requires = read_others(&mut fields, "requires", name);
+        let conflicts = read_others(&mut fields, "conflicts", name);
+        let substitutes = read_substitutes(&mut fields, name, &modes);
+        let entitlements = fields.parsed_set::<Entitlement>("entitlements", Code::NameInvalid);
+        let hardware = fields.table("hardware").map(read_hardware);
+        let (schema, defaults) = match fields.table("configuration") {
+            Some(table) => read_configuration(table),
+            None => (None, None),
+        };
+        let migrations = read_migrations(&mut fields);
+        let fixes = fields.parsed_set::<Advisory>("fixes", Code::InvalidValue);
+        let changes = fields.lines("changes", 500);
         let tables = fields.tables("artifacts");
         let mut artifacts: Vec<(Place, ArtifactDefinition)> =
             tables.into_iter().filter_map(read_artifact).collect();
@@ -119,6 +148,19 @@ impl CapabilityDefinition {
             kind: kind.map(|k| k.value.0),
             description: description.unwrap_or_default(),
             license,
+            vendor,
+            yanked,
+            modes,
+            requires,
+            conflicts,
+            substitutes,
+            entitlements: entitlements.into_iter().map(|e| e.0).collect(),
+            hardware: hardware.unwrap_or_default(),
+            schema,
+            defaults,
+            migrations,
+            fixes: fixes.into_iter().map(|f| f.0).collect(),
+            changes,
             artifacts: artifacts
                 .into_iter()
                 .map(|(_, artifact)| artifact)
@@ -128,18 +170,154 @@ impl CapabilityDefinition {
     }
 }
 
-/// A text of one line for people.
-fn read_line(fields: &mut Fields<'_, '_>, key: &'static str, most: usize) -> Option<String> {
-    let text = fields.text(key)?;
-    if text.value.chars().any(char::is_control)
-        || text.value.len() > most
-        || text.value.trim().is_empty()
-    {
-        let message = format!("has to be one line of 1 to {most} bytes");
-        fields.report(&text.at, Code::InvalidValue, message);
-        return None;
+fn read_yanked(fields: &mut Fields<'_, '_>) -> Option<Located<String>> {
+    let yanked = fields.boolean("yanked");
+    let reason_at = fields.place_of("yanked-reason");
+    let reason = fields.line("yanked-reason", 500);
+    match (yanked.filter(|yanked| yanked.value), reason_at) {
+        (Some(yanked), None) => {
+            let problem = Problem::new(&yanked.at, Code::MissingKey, "the reason is missing");
+            fields.note(
+                problem.with_hint("add `yanked-reason = …`: people who meet it want to know why"),
+            );
+            None
+        }
+        (None, Some(at)) => {
+            let problem = Problem::new(
+                &at,
+                Code::InvalidValue,
+                "makes sense only for yanked = true",
+            );
+            fields.note(problem.with_hint("remove it, or add `yanked = true`"));
+            None
+        }
+        (Some(yanked), Some(_)) => reason.map(|value| Located {
+            value,
+            at: yanked.at,
+        }),
+        (None, None) => None,
     }
-    Some(text.value)
+}
+
+fn read_modes(fields: &mut Fields<'_, '_>) -> Vec<Mode> {
+    let Some(at) = fields.place_of("modes") else {
+        return Mode::ALL.to_vec();
+    };
+    let modes = fields.parsed_set::<Mode>("modes", Code::InvalidValue);
+    if modes.is_empty() {
+        let problem = Problem::new(&at, Code::InvalidValue, "may run nowhere");
+        fields.note(problem.with_hint("name modes, or leave it out for all of them"));
+        return Mode::ALL.to_vec();
+    }
+    modes
+}
+
+/// Versions of other capabilities.
+fn read_others(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    name: &Name,
+) -> Vec<(Name, Located<VersionReq>)> {
+    let mut others = fields.parsed_map::<Name, VersionReq>(key, Code::RequirementInvalid);
+    others.retain(|(other, requirement)| {
+        let itself = other == name;
+        if itself {
+            let message = format!("{name} cannot speak of itself here");
+            fields.report(&requirement.at, Code::InvalidValue, message);
+        }
+        !itself
+    });
+    others
+}
+
+fn read_substitutes(
+    fields: &mut Fields<'_, '_>,
+    name: &Name,
+    modes: &[Mode],
+) -> Vec<(Mode, Located<Name>)> {
+    let mut substitutes = fields.parsed_map::<Mode, Name>("substitutes", Code::NameInvalid);
+    substitutes.retain(|(mode, other)| {
+        let wrong = if other.value == *name {
+            format!("{name} cannot stand in for itself")
+        } else if modes.contains(mode) {
+            format!("{name} may run in {mode} itself")
+        } else {
+            return true;
+        };
+        let problem = Problem::new(&other.at, Code::InvalidValue, wrong);
+        fields.note(problem.with_hint("name another capability for a mode that is not in `modes`"));
+        false
+    });
+    substitutes.sort_by_key(|(mode, _)| *mode);
+    substitutes
+}
+
+fn read_hardware(mut fields: Fields<'_, '_>) -> Hardware {
+    let mut count = |key| fields.integer(key, 1..=1 << 20).map(|found| found.value);
+    let (cpu, gpu) = (count("cpu"), count("gpu"));
+    let mut size = |key| {
+        fields
+            .parsed::<Size>(key, Code::InvalidValue)
+            .map(|found| found.value.0)
+    };
+    let (memory, disk, gpu_memory) = (size("memory"), size("disk"), size("gpu-memory"));
+    if gpu_memory.is_some() && gpu.is_none() {
+        fields.report(
+            fields.at(),
+            Code::InvalidValue,
+            "has gpu-memory, but no gpu",
+        );
+    }
+    fields.finish();
+    Hardware {
+        cpu,
+        memory,
+        disk,
+        gpu,
+        gpu_memory,
+    }
+}
+
+fn read_configuration(
+    mut fields: Fields<'_, '_>,
+) -> (Option<Located<EntryPath>>, Option<Located<EntryPath>>) {
+    let schema = fields.parsed::<EntryPath>("schema", Code::PathInvalid);
+    let defaults = fields.parsed::<EntryPath>("defaults", Code::PathInvalid);
+    fields.finish();
+    (schema, defaults)
+}
+
+fn read_migrations(fields: &mut Fields<'_, '_>) -> Vec<Located<Migration>> {
+    let mut migrations: Vec<Located<Migration>> = Vec::new();
+    for mut table in fields.tables("migrations") {
+        let at = table.at().clone();
+        if !table.has("name") {
+            table.missing("name", "the migration's name");
+        }
+        let name = table.line("name", 200);
+        let up = table.required::<EntryPath>("up", Code::PathInvalid, "what makes the change");
+        let down = table.parsed::<EntryPath>("down", Code::PathInvalid);
+        let compatible = table.boolean("compatible");
+        table.finish();
+        let (Some(name), Some(up)) = (name, up) else {
+            continue;
+        };
+        if migrations.iter().any(|other| other.value.name == name) {
+            fields.report(&at, Code::DuplicateKey, format!("{name} is there twice"));
+            continue;
+        }
+        let migration = Migration {
+            name,
+            up: up.value,
+            down: down.map(|d| d.value),
+            compatible: compatible.is_some_and(|c| c.value),
+        };
+        migrations.push(Located {
+            value: migration,
+            at,
+        });
+    }
+    migrations
 }
 
 fn read_artifact(mut fields: Fields<'_, '_>) -> Option<(Place, ArtifactDefinition)> {
@@ -236,7 +414,7 @@ fn read_health(mut fields: Fields<'_, '_>) -> Option<Located<HealthCheck>> {
     if !fields.has("name") {
         fields.missing("name", "the check's name");
     }
-    let name = read_line(&mut fields, "name", 200);
+    let name = fields.line("name", 200);
     let probe = read_probe(&mut fields, &at);
     let mut millis = |key: &'static str, default: u64, least: u64| -> Option<u64> {
         if !fields.has(key) {

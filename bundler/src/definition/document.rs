@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, fs::File, io::Read, ops::Range, path::Path, sync::Arc};
 
+use sealift_verifier::digest::Digest;
 use toml::de::DeTable;
 
 use super::fields::Fields;
@@ -84,6 +85,11 @@ impl Document {
     /// The file itself.
     pub(crate) fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// SHA-256 of the file.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(self.text.as_bytes())
     }
 
     /// Interprets the table of the whole file with `read`, if the file is TOML at all, and returns that

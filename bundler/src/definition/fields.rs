@@ -268,6 +268,89 @@ impl<'d, 't> Fields<'d, 't> {
         tables
     }
 
+    /// A table, if the key is there.
+    pub(crate) fn table(&mut self, key: &'static str) -> Option<Fields<'d, 't>> {
+        let found = self.take(key)?;
+        let Some(table) = found.value.get_ref().as_table() else {
+            self.wrong_type(&found.at, &format!("written as [{key}]"), found.value);
+            return None;
+        };
+        Some(Self::of(self.document, found.at, table))
+    }
+
+    /// A table whose keys and strings are read as `K` and `V`: sorted by keys, without those that cannot be
+    /// read.
+    pub(crate) fn parsed_map<K, V>(&mut self, key: &'static str, code: Code) -> Vec<(K, Located<V>)>
+    where
+        K: FromStr,
+        K::Err: Display,
+        V: FromStr,
+        V::Err: Display,
+    {
+        let mut pairs = Vec::new();
+        for (name, value) in self.map(key).unwrap_or_default() {
+            let name = Located {
+                value: name,
+                at: value.at.clone(),
+            };
+            let name = self.parse::<K>(name, Code::NameInvalid);
+            let value = self.parse::<V>(value, code);
+            if let (Some(name), Some(value)) = (name, value) {
+                pairs.push((name.value, value));
+            }
+        }
+        pairs
+    }
+
+    /// A list of strings that are read as `T`: sorted, each once.
+    pub(crate) fn parsed_set<T>(&mut self, key: &'static str, code: Code) -> Vec<T>
+    where
+        T: FromStr + Ord + Display,
+        T::Err: Display,
+    {
+        let mut set = Vec::new();
+        for text in self.texts(key).map(|t| t.value).unwrap_or_default() {
+            let Some(item) = self.parse::<T>(text, code) else {
+                continue;
+            };
+            if set.contains(&item.value) {
+                let message = format!("{} is listed twice", item.value);
+                self.report(&item.at, Code::InvalidValue, message);
+            } else {
+                set.push(item.value);
+            }
+        }
+        set.sort();
+        set
+    }
+
+    /// A list of texts for people, each of one line with at most `most` bytes.
+    pub(crate) fn lines(&mut self, key: &'static str, most: usize) -> Vec<String> {
+        let texts = self.texts(key).map(|t| t.value).unwrap_or_default();
+        let lines = texts
+            .into_iter()
+            .filter_map(|text| self.one_line(text, most));
+        lines.collect()
+    }
+
+    /// A text for people of one line with at most `most` bytes.
+    pub(crate) fn line(&mut self, key: &'static str, most: usize) -> Option<String> {
+        let text = self.text(key)?;
+        self.one_line(text, most)
+    }
+
+    fn one_line(&self, text: Located<String>, most: usize) -> Option<String> {
+        if text.value.chars().any(char::is_control)
+            || text.value.len() > most
+            || text.value.trim().is_empty()
+        {
+            let message = format!("has to be one line of 1 to {most} bytes");
+            self.report(&text.at, Code::InvalidValue, message);
+            return None;
+        }
+        Some(text.value)
+    }
+
     /// A table whose keys are not known beforehand: its strings by their keys.
     pub(crate) fn map(&mut self, key: &'static str) -> Option<BTreeMap<String, Located<String>>> {
         let found = self.take(key)?;

@@ -1,13 +1,17 @@
-//! `RELEASE.toml`: which capabilities a release has, in which exact versions.
+//! `RELEASE.toml`: what a release is to contain, and what is said of it.
 
 use std::path::PathBuf;
 
-use sealift_verifier::{path::Name, time::Time};
-use semver::Version;
+use sealift_verifier::{
+    path::Name,
+    release::{Mode, ReleaseType, Severity},
+    time::Time,
+};
+use semver::{Version, VersionReq};
 
 use super::{
     fields::{Fields, Located},
-    values::PlatformText,
+    values::{Advisory, PlatformText, Wanted},
 };
 use crate::{
     error::Code,
@@ -31,8 +35,23 @@ pub(crate) struct ReleaseDefinition {
     pub(crate) platforms: Vec<String>,
     /// The catalog folder, relative to the folder of `RELEASE.toml`.
     pub(crate) catalog: Located<PathBuf>,
-    /// Sorted by name.
-    pub(crate) capabilities: Vec<(Name, Located<Version>)>,
+    /// The release definition that this one comes after, relative to its folder.
+    pub(crate) previous: Option<Located<PathBuf>>,
+    /// How far it may change what the one before did, where the definition says so.
+    pub(crate) release_type: Option<Located<ReleaseType>>,
+    pub(crate) upgrade_from: Option<VersionReq>,
+    pub(crate) severity: Option<Severity>,
+    /// Sorted, each once.
+    pub(crate) fixes: Vec<String>,
+    pub(crate) changes: Vec<String>,
+    /// The modes to resolve for; sorted. With none, nothing is left out and nothing stands in for another.
+    pub(crate) modes: Vec<Mode>,
+    /// The pin of the platform.
+    pub(crate) platform: Option<Located<Version>>,
+    /// Pins of suites; sorted by name.
+    pub(crate) suites: Vec<(Name, Located<Wanted>)>,
+    /// Pins of capabilities; sorted by name.
+    pub(crate) capabilities: Vec<(Name, Located<Wanted>)>,
 }
 
 impl ReleaseDefinition {
@@ -62,9 +81,36 @@ impl ReleaseDefinition {
             let problem = Problem::new(&floor.at, Code::InvalidValue, message);
             fields.note(problem.with_hint("the floor is at most the release's own version"));
         }
-        let platforms = read_platforms(&mut fields);
+        let platforms = fields.parsed_set::<PlatformText>("platforms", Code::InvalidValue);
+        let platforms = platforms.into_iter().map(|platform| platform.0).collect();
         let catalog = read_catalog(&mut fields);
-        let capabilities = read_capabilities(&mut fields);
+        let previous = fields.text("previous");
+        let previous = previous.and_then(|text| read_path(&fields, text));
+        let release_type = fields.parsed::<ReleaseType>("type", Code::InvalidValue);
+        let upgrade_from = fields.parsed::<VersionReq>("upgrade-from", Code::RequirementInvalid);
+        let severity = fields.parsed::<Severity>("severity", Code::InvalidValue);
+        let fixes = fields.parsed_set::<Advisory>("fixes", Code::InvalidValue);
+        let changes = fields.lines("changes", 500);
+        let modes = fields.parsed_set::<Mode>("modes", Code::InvalidValue);
+        // What is there, but cannot be read, has a problem of its own.
+        let given = ["platform", "suites", "capabilities"].map(|key| fields.has(key));
+        let platform = fields.parsed::<Version>("platform", Code::VersionInvalid);
+        let suites = fields.parsed_map::<Name, Wanted>("suites", Code::VersionInvalid);
+        let capabilities = fields.parsed_map::<Name, Wanted>("capabilities", Code::VersionInvalid);
+        if given == [false; 3] {
+            let at = Place {
+                key: "capabilities".into(),
+                ..fields.at().clone()
+            };
+            let problem = Problem::new(
+                &at,
+                Code::MissingKey,
+                "a release without capabilities carries nothing",
+            );
+            fields.note(
+                problem.with_hint("add `platform = …`, or a table [suites] or [capabilities]"),
+            );
+        }
         fields.finish();
         Self {
             product: product.map(|p| p.value),
@@ -75,6 +121,15 @@ impl ReleaseDefinition {
             security_floor: floor.map(|f| f.value),
             platforms,
             catalog,
+            previous,
+            release_type,
+            upgrade_from: upgrade_from.map(|u| u.value),
+            severity: severity.map(|s| s.value),
+            fixes: fixes.into_iter().map(|f| f.0).collect(),
+            changes,
+            modes,
+            platform,
+            suites,
             capabilities,
         }
     }
@@ -154,104 +209,35 @@ fn years_later(time: Time) -> Option<Time> {
     Time::from_unix(later.timestamp().as_second()).ok()
 }
 
-fn read_platforms(fields: &mut Fields<'_, '_>) -> Vec<String> {
-    let mut platforms = Vec::new();
-    let Some(texts) = fields.texts("platforms") else {
-        return platforms;
-    };
-    for text in texts.value {
-        let Some(platform) = fields.parse::<PlatformText>(text, Code::InvalidValue) else {
-            continue;
-        };
-        if platforms.contains(&platform.value.0) {
-            fields.report(
-                &platform.at,
-                Code::InvalidValue,
-                format!("{} is listed twice", platform.value.0),
-            );
-        } else {
-            platforms.push(platform.value.0);
-        }
-    }
-    platforms.sort();
-    platforms
-}
-
 fn read_catalog(fields: &mut Fields<'_, '_>) -> Located<PathBuf> {
-    let default = || Place {
-        key: "catalog".into(),
-        ..fields.at().clone()
+    let given = fields.text("catalog");
+    let default = || Located {
+        value: PathBuf::from("catalog"),
+        at: Place {
+            key: "catalog".into(),
+            ..fields.at().clone()
+        },
     };
-    let at = fields.place_of("catalog").unwrap_or_else(default);
-    let text = fields
-        .text("catalog")
-        .map_or_else(|| "catalog".into(), |c| c.value);
-    let path = PathBuf::from(&text);
-    if path.is_absolute() || text.is_empty() || text.contains('\0') {
-        let problem = Problem::new(
-            &at,
-            Code::InvalidValue,
-            format!("{text:?} is no relative path"),
-        );
-        fields.note(problem.with_hint(
-            "name the folder relative to RELEASE.toml, so that it is the same on every machine",
-        ));
-    }
-    Located { value: path, at }
+    given
+        .and_then(|text| read_path(fields, text))
+        .unwrap_or_else(default)
 }
 
-fn read_capabilities(fields: &mut Fields<'_, '_>) -> Vec<(Name, Located<Version>)> {
-    let mut capabilities: Vec<(Name, Located<Version>)> = Vec::new();
-    if !fields.has("capabilities") {
-        fields.missing("capabilities", "the table of capabilities");
+/// A path relative to the folder of the definition.
+fn read_path(fields: &Fields<'_, '_>, text: Located<String>) -> Option<Located<PathBuf>> {
+    let path = PathBuf::from(&text.value);
+    if path.is_absolute() || text.value.is_empty() || text.value.contains('\0') {
+        let message = format!("{:?} is no relative path", text.value);
+        let problem = Problem::new(&text.at, Code::InvalidValue, message);
+        fields.note(problem.with_hint(
+            "name it relative to RELEASE.toml, so that it is the same on every machine",
+        ));
+        return None;
     }
-    let Some(map) = fields.map("capabilities") else {
-        return capabilities;
-    };
-    if map.is_empty() {
-        let at = Place {
-            key: "capabilities".into(),
-            ..fields.at().clone()
-        };
-        fields.report(
-            &at,
-            Code::InvalidValue,
-            "a release without capabilities carries nothing",
-        );
-    }
-    for (name, version) in map {
-        let at = version.at.clone();
-        let name = fields.parse::<Name>(
-            Located {
-                value: name,
-                at: at.clone(),
-            },
-            Code::NameInvalid,
-        );
-        let version = fields.parse::<Version>(version, Code::VersionInvalid);
-        let (Some(name), Some(version)) = (name, version) else {
-            continue;
-        };
-        // The version becomes an image's tag (OCI distribution-spec 1.1: at most 128 characters).
-        if version.value.to_string().len() > 128 {
-            fields.report(&at, Code::VersionInvalid, "is longer than 128 characters");
-            continue;
-        }
-        capabilities.push((name.value, version));
-    }
-    for (inner, located) in &capabilities {
-        let outer = capabilities.iter().find(|(outer, _)| {
-            inner
-                .as_str()
-                .strip_prefix(outer.as_str())
-                .is_some_and(|rest| rest.starts_with('/'))
-        });
-        if let Some((outer, _)) = outer {
-            let message = format!("{inner} lies inside the capability {outer}");
-            fields.report(&located.at, Code::CapabilityConflict, message);
-        }
-    }
-    capabilities
+    Some(Located {
+        value: path,
+        at: text.at,
+    })
 }
 
 #[cfg(test)]

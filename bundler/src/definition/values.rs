@@ -1,6 +1,8 @@
 //! Values with a form of their own: durations, platforms, where health checks ask.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
+
+use semver::{Version, VersionReq};
 
 /// The longest duration that a definition may ask for: a day, in milliseconds.
 const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
@@ -35,6 +37,12 @@ impl FromStr for Millis {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlatformText(pub(crate) String);
 
+impl fmt::Display for PlatformText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl FromStr for PlatformText {
     type Err = &'static str;
 
@@ -50,6 +58,142 @@ impl FromStr for PlatformText {
             Ok(Self(text.to_owned()))
         } else {
             Err("is not of the form os/architecture, such as linux/amd64 or linux/arm/v7")
+        }
+    }
+}
+
+/// The identifier of an advisory, such as `CVE-2026-1234` or `GHSA-xxxx-xxxx-xxxx`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Advisory(pub(crate) String);
+
+impl fmt::Display for Advisory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Advisory {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // CVE Program, "CVE ID syntax": four digits of the year, then at least four digits.
+        let is_cve = |rest: &str| {
+            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+            rest.split_once('-').is_some_and(|(year, number)| {
+                year.len() == 4
+                    && digits(year)
+                    && (4..=19).contains(&number.len())
+                    && digits(number)
+            })
+        };
+        if let Some(rest) = text.strip_prefix("CVE-") {
+            return match is_cve(rest) {
+                true => Ok(Self(text.to_owned())),
+                false => Err("is not of the form CVE-YEAR-NUMBER"),
+            };
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':');
+        if (4..=100).contains(&text.len()) && text.contains('-') && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("is no identifier of an advisory, such as CVE-2026-1234")
+        }
+    }
+}
+
+/// The name of an entitlement, as licenses grant it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entitlement(pub(crate) String);
+
+impl fmt::Display for Entitlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Entitlement {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_./".contains(&b);
+        if (1..=100).contains(&text.len()) && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("is no name of lower-case letters, digits and - _ . /")
+        }
+    }
+}
+
+/// A number of bytes, written as an integer and a unit: `20 GB` (powers of 1000) or `8 GiB` (of 1024).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl FromStr for Size {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let unit = match unit.trim_start() {
+            "kB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "TB" => 1_000_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            _ => return Err("is not an integer with kB, MB, GB, TB, KiB, MiB, GiB or TiB"),
+        };
+        let number: Option<u64> = number.parse().ok();
+        match number.and_then(|number| number.checked_mul(unit)) {
+            // Integers of manifests stay below 2^53, so that every JSON reader keeps them exact.
+            Some(bytes) if bytes > 0 && bytes < 1 << 53 => Ok(Self(bytes)),
+            _ => Err("is nothing, or more than any machine has"),
+        }
+    }
+}
+
+/// A version that is taken exactly, or a requirement that several may meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// That very version: it was written in full.
+    Exact(Version),
+    /// Whatever meets it.
+    Range(VersionReq),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(version) => version.fmt(f),
+            Self::Range(requirement) => requirement.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(version) = text.parse::<Version>() {
+            // The version becomes an image's tag (OCI distribution-spec 1.1: at most 128 characters).
+            return match text.len() {
+                0..=128 => Ok(Self::Exact(version)),
+                _ => Err("is longer than 128 characters".into()),
+            };
+        }
+        let operator = text.starts_with(['^', '~', '=', '<', '>', '*']);
+        match text.parse::<VersionReq>() {
+            // "3.1" is a slip of the pen more often than it is meant as ^3.1.
+            Ok(requirement) if operator || text.contains(['*', ',']) => {
+                Ok(Self::Range(requirement))
+            }
+            Ok(_) => Err(
+                "is neither a full version nor a requirement with an operator, such as ^3.1 or *"
+                    .into(),
+            ),
+            Err(e) => Err(e.to_string()),
         }
     }
 }
@@ -130,6 +274,59 @@ mod tests {
             assert_eq!(millis(bad), None, "{bad:?}");
         }
         assert_eq!(millis("18446744073709551615m"), None);
+    }
+
+    #[test]
+    fn sizes() {
+        let size = |text: &str| text.parse::<Size>().ok().map(|s| s.0);
+        assert_eq!(size("8 GiB"), Some(8 << 30));
+        assert_eq!(size("20GB"), Some(20_000_000_000));
+        for bad in [
+            "",
+            "8",
+            "0 GB",
+            "8 gb",
+            "1.5 GB",
+            "-1 GB",
+            "99999999999999999999 TB",
+            "9007200 TB",
+        ] {
+            assert_eq!(size(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_version_is_exact_and_anything_else_needs_an_operator() {
+        let wanted = |text: &str| text.parse::<Wanted>();
+        assert_eq!(wanted("3.1.0"), Ok(Wanted::Exact(Version::new(3, 1, 0))));
+        for range in ["^3.1", "~3", ">=2.0, <3", "*", "=1.2", "1.*"] {
+            assert!(matches!(wanted(range), Ok(Wanted::Range(_))), "{range}");
+        }
+        for bad in ["3.1", "3", "", "latest", ">", "1.2.3.4"] {
+            assert!(wanted(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn advisories() {
+        for good in [
+            "CVE-2026-1234",
+            "CVE-1999-0001",
+            "GHSA-33p5-h82x-39pq",
+            "RUSTSEC-2026-0067",
+        ] {
+            assert!(good.parse::<Advisory>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "CVE-26-1234",
+            "CVE-2026-1",
+            "CVE-2026-x",
+            "nothing",
+            "A-\n-b",
+        ] {
+            assert!(bad.parse::<Advisory>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
     json::AuthenticBytes,
     limits, oci,
     pack::{self, Frames},
+    provenance::Provenance,
     release::{BlobRef, Content, Release},
     tree::Tree,
     tuf::{RoleName, Root, TrustedSet},
@@ -48,6 +49,7 @@ pub struct Authentic {
     release: Release,
     release_digest: Digest,
     delivery: Delivery,
+    provenance: Provenance,
     /// Where each blob is, in a pack or stored as it is, and its length.
     places: HashMap<Digest, (Place, u64)>,
 }
@@ -82,6 +84,7 @@ impl Authentic {
         let limits = [
             limits::RELEASE_BYTES,
             limits::DELIVERY_BYTES,
+            limits::ENVELOPE_BYTES,
             limits::OCI_BYTES,
             limits::OCI_BYTES,
         ];
@@ -98,7 +101,7 @@ impl Authentic {
                 &member.path,
             )?);
         }
-        let [release_bytes, delivery_bytes, derived @ ..] = authentic.as_slice() else {
+        let [release_bytes, delivery_bytes, envelope, derived @ ..] = authentic.as_slice() else {
             return Err(Error::new(
                 Code::MemberUnexpected,
                 "bundle",
@@ -118,7 +121,7 @@ impl Authentic {
         }
         layout.agree(&delivery)?;
         let expected = [oci::LAYOUT.to_vec(), oci::index(&release)?];
-        for ((found, expected), path) in derived.iter().zip(expected).zip(FIXED.iter().skip(2)) {
+        for ((found, expected), path) in derived.iter().zip(expected).zip(FIXED.iter().skip(3)) {
             if found.as_bytes() != expected {
                 let detail = "does not follow from release.json";
                 return Err(Error::new(Code::BadMetadata, *path, detail));
@@ -131,6 +134,19 @@ impl Authentic {
                 release.product, release.version
             ),
         ));
+        let root = &trusted.root().statement;
+        let provenance = Provenance::verify(envelope, root, release_digest)?;
+        let predicate = &provenance.statement.predicate;
+        observe(Check {
+            name: "provenance",
+            detail: format!(
+                "built by {} from {} definitions and sources",
+                predicate.run_details.builder.id,
+                predicate.build_definition.resolved_dependencies.len()
+            ),
+            signers: provenance.signers.clone(),
+            threshold: 1,
+        });
         files.extend(
             fixed
                 .into_iter()
@@ -160,6 +176,7 @@ impl Authentic {
             release,
             release_digest,
             delivery,
+            provenance,
             places,
         })
     }
@@ -177,6 +194,11 @@ impl Authentic {
     /// The delivery manifest.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
+    }
+
+    /// Who built the release, and from what.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
     /// The release counter: the version of `targets.json`.
@@ -200,8 +222,8 @@ impl Authentic {
     }
 
     /// The small files as they came, with their paths and in the order of the bundle: `metadata/`,
-    /// `release.json`, `delivery.json`, `oci-layout`, `index.json`. With the blobs, all that is needed to
-    /// make the bundle again.
+    /// `release.json`, `delivery.json`, `provenance.json`, `oci-layout`, `index.json`. With the blobs, all that
+    /// is needed to make the bundle again.
     pub fn head(&self) -> &[(String, Vec<u8>)] {
         &self.head
     }
@@ -242,6 +264,9 @@ impl Authentic {
             required.insert(digest, size);
             Ok(())
         };
+        for sbom in &self.release.sbom {
+            need(sbom.file.digest, sbom.file.size)?;
+        }
         for (_, artifact) in self.release.artifacts() {
             match &artifact.content {
                 Content::Image(image) => image

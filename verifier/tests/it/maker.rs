@@ -211,10 +211,8 @@ fn file(content: &[u8], executable: bool) -> FileRef {
 }
 
 fn capability(name: &str, artifacts: Vec<(&str, Content)>) -> Capability {
+    let (name, version) = (name.parse().unwrap(), "1.0.0".parse().unwrap());
     Capability {
-        name: name.parse().unwrap(),
-        version: "1.0.0".parse().unwrap(),
-        kind: Kind::Service,
         description: "Answers <b>\u{202e}".into(),
         license: Some("Apache-2.0".into()),
         artifacts: artifacts
@@ -232,6 +230,7 @@ fn capability(name: &str, artifacts: Vec<(&str, Content)>) -> Capability {
             retries: 1,
             start_period_ms: 0,
         }],
+        ..Capability::new(name, version, Kind::Service)
     }
 }
 
@@ -329,13 +328,13 @@ impl Sample {
 
     fn of(capabilities: Vec<Capability>, packed: Vec<Vec<u8>>, stored: Vec<Vec<u8>>) -> Self {
         let release = Release {
-            format: 1,
-            product: "acme".parse().unwrap(),
-            version: "2.5.0".parse().unwrap(),
-            published: "2026-03-01T00:00:00Z".parse().unwrap(),
-            security_floor: None,
             platforms: vec!["linux/amd64".into()],
             capabilities,
+            ..Release::new(
+                "acme".parse().unwrap(),
+                "2.5.0".parse().unwrap(),
+                "2026-03-01T00:00:00Z".parse().unwrap(),
+            )
         };
         Self {
             release,

@@ -1,9 +1,22 @@
 //! `release.json`, the release manifest: what is released, whatever way its bytes travel.
+//!
+//! [`Release`] and its [`Capability`]s here; how their versions were decided in [`Resolution`]; what they
+//! ask of a site in [`Hardware`], [`Configuration`] and [`Migration`].
 
-use std::collections::BTreeSet;
+mod needs;
+mod resolution;
 
-use semver::Version;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
+
+use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
+
+pub use needs::{Configuration, Hardware, Migration};
+pub use resolution::{Decision, LeftOut, PlatformRef, Resolution, Rule, SuiteRef};
 
 use crate::{
     digest::Digest,
@@ -36,8 +49,201 @@ pub struct Release {
     /// Platforms that the images are built for, as `os/architecture[/variant]` (OCI image-spec 1.1, "platform").
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
+    /// The mode that the release was resolved for; with none, it is the same in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How far the release may change what the one before did.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub release_type: Option<ReleaseType>,
+    /// Installed versions that may be upgraded to this release; with none, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_from: Option<VersionReq>,
+    /// The severity of the worst that this release corrects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// Advisories that the release corrects, such as `CVE-2026-1234`. Sorted, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<String>,
+    /// What is new, a line each, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+    /// What was decided beside the versions of the capabilities themselves.
+    #[serde(default, skip_serializing_if = "Resolution::is_empty")]
+    pub resolution: Resolution,
+    /// Bills of materials of the whole release. Sorted by format, each format once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sbom: Vec<Sbom>,
     /// Sorted by name, each name once.
     pub capabilities: Vec<Capability>,
+}
+
+/// Where a product runs. What may run where is said by each capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// By the vendor, for many customers at once.
+    Saas,
+    /// By the vendor, for one customer.
+    Dedicated,
+    /// By the customer, with or without a network.
+    OnPrem,
+    /// By the customer, on a small machine in the field.
+    Edge,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 4] = [Self::Saas, Self::Dedicated, Self::OnPrem, Self::Edge];
+
+    /// As definitions and manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Saas => "saas",
+            Self::Dedicated => "dedicated",
+            Self::OnPrem => "on-prem",
+            Self::Edge => "edge",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == text);
+        found.ok_or("is none of saas, dedicated, on-prem, edge")
+    }
+}
+
+/// How far a release may change what the one before did. Ordered: each allows all of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseType {
+    /// Corrections; nothing behaves otherwise.
+    Patch,
+    /// New features; whatever worked still does.
+    Minor,
+    /// Something that worked may not any more.
+    Major,
+}
+
+impl ReleaseType {
+    /// As definitions and manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::Minor => "minor",
+            Self::Major => "major",
+        }
+    }
+}
+
+impl fmt::Display for ReleaseType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ReleaseType {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Patch, Self::Minor, Self::Major];
+        let found = all.into_iter().find(|found| found.name() == text);
+        found.ok_or("is none of patch, minor, major")
+    }
+}
+
+/// The worst that an advisory says of what a release corrects (CVSS 3.1, section 5: qualitative severity).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// CVSS below 4.0.
+    Low,
+    /// CVSS from 4.0.
+    Medium,
+    /// CVSS from 7.0.
+    High,
+    /// CVSS from 9.0.
+    Critical,
+}
+
+impl Severity {
+    /// As definitions and manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Low, Self::Medium, Self::High, Self::Critical];
+        let found = all.into_iter().find(|found| found.name() == text);
+        found.ok_or("is none of low, medium, high, critical")
+    }
+}
+
+/// A bill of materials.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Sbom {
+    /// Which kind of document it is.
+    pub format: SbomFormat,
+    /// Its bytes.
+    pub file: FileRef,
+}
+
+/// The kinds of bills of materials, in the order of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub enum SbomFormat {
+    /// CycloneDX 1.6 as JSON.
+    #[serde(rename = "cyclonedx-1.6+json")]
+    CycloneDx,
+    /// SPDX 2.3 as JSON.
+    #[serde(rename = "spdx-2.3+json")]
+    Spdx2,
+    /// SPDX 3.0.1 as JSON-LD.
+    #[serde(rename = "spdx-3.0.1+json-ld")]
+    Spdx3,
+}
+
+impl SbomFormat {
+    /// As manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CycloneDx => "cyclonedx-1.6+json",
+            Self::Spdx2 => "spdx-2.3+json",
+            Self::Spdx3 => "spdx-3.0.1+json-ld",
+        }
+    }
+
+    /// The usual name of such a file.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::CycloneDx => "bom.cdx.json",
+            Self::Spdx2 => "bom.spdx.json",
+            Self::Spdx3 => "bom.spdx3.json",
+        }
+    }
 }
 
 /// The unit that is deployed, rolled back and configured on its own.
@@ -56,6 +262,36 @@ pub struct Capability {
     /// An SPDX license expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Why it is in this version; absent where nothing was resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// Other capabilities that it cannot do without, each with the versions it works with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requires: BTreeMap<Name, VersionReq>,
+    /// Versions of other capabilities that it does not work beside.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conflicts: BTreeMap<Name, VersionReq>,
+    /// What a license has to grant. Sorted, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entitlements: Vec<String>,
+    /// What it needs of the machine.
+    #[serde(default, skip_serializing_if = "Hardware::is_empty")]
+    pub hardware: Hardware,
+    /// What can be configured.
+    #[serde(default, skip_serializing_if = "Configuration::is_empty")]
+    pub configuration: Configuration,
+    /// Changes of data, in the order in which they are made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<Migration>,
+    /// Advisories that this version corrects, such as `CVE-2026-1234`. Sorted, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<String>,
+    /// What is new in this version, a line each, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// Sorted by name, each name once.
     pub artifacts: Vec<Artifact>,
     /// What has to hold after activation, in this order.
@@ -200,7 +436,53 @@ pub enum Probe {
     Tcp(String),
 }
 
+impl Capability {
+    /// One that has nothing and asks for nothing.
+    pub fn new(name: Name, version: Version, kind: Kind) -> Self {
+        Self {
+            name,
+            version,
+            kind,
+            description: String::new(),
+            license: None,
+            vendor: None,
+            decision: None,
+            requires: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            entitlements: Vec::new(),
+            hardware: Hardware::default(),
+            configuration: Configuration::default(),
+            migrations: Vec::new(),
+            fixes: Vec::new(),
+            changes: Vec::new(),
+            artifacts: Vec::new(),
+            health: Vec::new(),
+        }
+    }
+}
+
 impl Release {
+    /// One without capabilities, that says nothing else.
+    pub fn new(product: Name, version: Version, published: Time) -> Self {
+        Self {
+            format: FORMAT,
+            product,
+            version,
+            published,
+            security_floor: None,
+            platforms: Vec::new(),
+            mode: None,
+            release_type: None,
+            upgrade_from: None,
+            severity: None,
+            fixes: Vec::new(),
+            changes: Vec::new(),
+            resolution: Resolution::default(),
+            sbom: Vec::new(),
+            capabilities: Vec::new(),
+        }
+    }
+
     /// Reads a release manifest whose bytes have been verified.
     pub fn parse(bytes: &AuthenticBytes<'_>) -> Result<Self> {
         let release: Self = bytes.parse("release.json")?;
@@ -227,6 +509,9 @@ impl Release {
             if let Some(outer) = above(inner).find(|outer| names.contains(outer)) {
                 return bad(format!("{inner} lies inside {outer}"));
             }
+        }
+        if !self.sbom.is_sorted_by(|a, b| a.format < b.format) {
+            return bad("bills of materials are not sorted by format, each once".into());
         }
         for capability in &self.capabilities {
             let bounded = |check: &HealthCheck| {
