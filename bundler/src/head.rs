@@ -12,6 +12,7 @@ use sealift_verifier::{
     json,
     limits::{FRAME_BYTES, STORED_FRAME_BYTES},
     oci,
+    provenance::MEMBER as PROVENANCE,
     release::{BlobRef, Release},
     tar::{self, BLOCK},
     tuf::Target,
@@ -28,8 +29,12 @@ use crate::{
 pub(crate) type Sign<'a> =
     dyn FnMut(BTreeMap<String, Target>) -> Result<Vec<(String, Vec<u8>)>> + 'a;
 
+/// Signs where the release with this digest comes from and returns `provenance.json`, whose length must not depend
+/// on digests.
+pub(crate) type Attest<'a> = dyn Fn(&Release, Digest) -> Result<Vec<u8>> + 'a;
+
 /// How many bytes the head of `plan`'s bundle needs at most; a multiple of [`BLOCK`].
-pub(crate) fn room(plan: &Plan, sign: &mut Sign<'_>) -> Result<u64> {
+pub(crate) fn room(plan: &Plan, attest: &Attest<'_>, sign: &mut Sign<'_>) -> Result<u64> {
     let mut longest = Longest {
         packs: Vec::new(),
         open: 0,
@@ -38,7 +43,7 @@ pub(crate) fn room(plan: &Plan, sign: &mut Sign<'_>) -> Result<u64> {
     let release = release_with(plan, &mut longest)?.release;
     let delivery = delivery_of(plan, &release, longest.packs)?;
     let digests = vec![Digest::of(&[]); delivery.packs.len()];
-    let head = Head::new(&release, &delivery, &digests)?;
+    let head = Head::new(&release, &delivery, &digests, attest)?;
     Ok(head.bytes(0, sign)?.len() as u64)
 }
 
@@ -48,9 +53,10 @@ pub(crate) fn head(
     delivery: &Delivery,
     digests: &[Digest],
     room: u64,
+    attest: &Attest<'_>,
     sign: &mut Sign<'_>,
 ) -> Result<Vec<u8>> {
-    let head = Head::new(release, delivery, digests)?;
+    let head = Head::new(release, delivery, digests, attest)?;
     let missing = room.checked_sub(head.bytes(0, sign)?.len() as u64);
     let missing = missing.ok_or_else(|| no_fit("needs more room than was kept"))?;
     // Up to the end of its last block, then whole blocks. The longer delivery.json may have a length with one
@@ -76,13 +82,19 @@ fn no_fit(how: &str) -> Error {
 struct Head {
     release: Vec<u8>,
     delivery: Vec<u8>,
+    provenance: Vec<u8>,
     index: Vec<u8>,
     /// Packs and blobs.
     payload: Vec<(String, Target)>,
 }
 
 impl Head {
-    fn new(release: &Release, delivery: &Delivery, digests: &[Digest]) -> Result<Self> {
+    fn new(
+        release: &Release,
+        delivery: &Delivery,
+        digests: &[Digest],
+        attest: &Attest<'_>,
+    ) -> Result<Self> {
         let packs = delivery.packs.iter().zip(digests).enumerate();
         let packs = packs
             .map(|(n, (pack, digest))| (Pack::path(n), Target::new(pack.stored_size(), *digest)));
@@ -96,6 +108,7 @@ impl Head {
         Ok(Self {
             release: json::to_canonical(release)?,
             delivery: json::to_canonical(delivery)?,
+            provenance: attest(release, delivery.release)?,
             index: oci::index(release)?,
             payload: packs.chain(blobs).collect(),
         })
@@ -108,6 +121,7 @@ impl Head {
         let fixed = [
             ("release.json", self.release.as_slice()),
             ("delivery.json", &delivery),
+            (PROVENANCE, &self.provenance),
             ("oci-layout", oci::LAYOUT),
             ("index.json", &self.index),
         ];
@@ -225,7 +239,8 @@ mod tests {
                     json::to_canonical(&targets)?,
                 )])
             };
-            let least = Head::new(&release, &delivery, &[])
+            let attest = |_: &Release, _| Ok(b"{}".to_vec());
+            let least = Head::new(&release, &delivery, &[], &attest)
                 .unwrap()
                 .bytes(0, &mut sign)
                 .unwrap()
@@ -233,7 +248,7 @@ mod tests {
             for blocks in 0..6 {
                 let room = least + blocks * BLOCK;
                 assert_eq!(
-                    head(&release, &delivery, &[], room, &mut sign)
+                    head(&release, &delivery, &[], room, &attest, &mut sign)
                         .unwrap()
                         .len() as u64,
                     room

@@ -355,12 +355,13 @@ pub fn load_head(root: &Dir, generation: &Generation) -> Result<Vec<(String, Vec
 }
 
 /// The small files of a bundle behind its roots, in order.
-const HEAD: [&str; 7] = [
+const HEAD: [&str; 8] = [
     "metadata/timestamp.json",
     "metadata/snapshot.json",
     "metadata/targets.json",
     "release.json",
     "delivery.json",
+    "provenance.json",
     "oci-layout",
     "index.json",
 ];

@@ -83,6 +83,8 @@ codes! {
     SignatureInvalid = "signature-invalid", "the bundle was changed after it was signed; get it again from the vendor";
     /// A signature by a key that the root does not name for this role.
     KeyUnknown = "key-unknown", "the signing key is not (or no longer) entitled: is this the right root file?";
+    /// Provenance that no release key has signed, or that is about another release.
+    ProvenanceInvalid = "provenance-invalid", "the release does not say where it comes from as it has to; get the bundle again from the vendor";
     /// The bundle's roots do not contain or continue the trusted one.
     RootMismatch = "root-mismatch", "this bundle is from another vendor or another root; compare the fingerprints";
     /// A root whose version is not exactly one above its predecessor.
@@ -218,6 +220,11 @@ impl<C: ErrorCode> Refusal<C> {
             detail: source.to_string(),
             source: Some(source),
         }
+    }
+
+    /// The same failure, told by the code of what it means to whoever asked.
+    pub(crate) fn recode(self, code: C) -> Self {
+        Self { code, ..self }
     }
 
     /// Why it was refused.

@@ -31,6 +31,11 @@ impl<'a> AuthenticBytes<'a> {
         Ok(Self(bytes))
     }
 
+    /// `bytes` whose signatures were counted: the payload of an envelope.
+    pub(crate) fn from_signers(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.0

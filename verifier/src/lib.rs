@@ -1,15 +1,18 @@
 //! The trusted core of Sealift: what a bundle is, and who signed it.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod base64;
 pub mod bundle;
 pub mod delivery;
 pub mod digest;
+pub mod dsse;
 pub mod error;
 pub mod json;
 pub mod limits;
 pub mod oci;
 pub mod pack;
 pub mod path;
+pub mod provenance;
 pub mod release;
 pub mod tar;
 pub mod time;

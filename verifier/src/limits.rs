@@ -10,6 +10,10 @@ pub const ROOT_ROTATIONS: u64 = 256;
 pub const RELEASE_BYTES: u64 = 16 << 20;
 /// Length of `delivery.json`, in bytes: some 600,000 blobs.
 pub const DELIVERY_BYTES: u64 = 48 << 20;
+/// Length of `provenance.json` and of every other envelope, in bytes.
+pub const ENVELOPE_BYTES: u64 = 16 << 20;
+/// Signatures of one envelope: each costs work before anybody is believed.
+pub const ENVELOPE_SIGNATURES: usize = 64;
 /// Length of `index.json` and of `oci-layout`, in bytes.
 pub const OCI_BYTES: u64 = 4 << 20;
 /// Length of a tree, in bytes: some 400,000 files.

@@ -7,6 +7,7 @@ use crate::{
     delivery::{Delivery, Pack},
     digest::Digest,
     error::{Code, Error, Result},
+    provenance,
     tar::{self, BLOCK},
     tuf::Targets,
 };
@@ -22,7 +23,13 @@ pub(super) struct Member {
 }
 
 /// The fixed members, in their order.
-pub(super) const FIXED: [&str; 4] = ["release.json", "delivery.json", "oci-layout", "index.json"];
+pub(super) const FIXED: [&str; 5] = [
+    "release.json",
+    "delivery.json",
+    provenance::MEMBER,
+    "oci-layout",
+    "index.json",
+];
 
 /// All members behind the metadata, in their order.
 pub(super) struct Layout {

@@ -53,6 +53,7 @@ const CHECKS: &[&str] = &[
     "targets",
     "layout",
     "release",
+    "provenance",
     "payload",
     "completeness",
     "contents",

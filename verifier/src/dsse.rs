@@ -1,0 +1,294 @@
+//! Envelopes for everything that is signed and is no TUF metadata (DSSE v1): a payload, what type it is of, and
+//! signatures over both.
+//!
+//! The type is signed with the payload, so that nothing that was signed for one purpose serves another: whoever
+//! verifies says which type it expects.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    base64,
+    digest::{hex, unhex},
+    error::{Code, Error, Result},
+    json::{self, AuthenticBytes},
+    limits,
+    tuf::{ED25519, KeyHolder, Role, Root, Signature, verify_threshold},
+};
+
+/// An envelope as it was read. Its payload is to be had only by verifying it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    payload_type: String,
+    payload: Vec<u8>,
+    signatures: Vec<Signature>,
+}
+
+/// How an envelope is written. DSSE leaves key ids to taste; here each signature says whose it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Written {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<WrittenSignature>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSignature {
+    keyid: String,
+    sig: String,
+}
+
+impl Envelope {
+    /// A payload that nobody has signed yet.
+    pub fn new(payload_type: &str, payload: Vec<u8>) -> Self {
+        Self {
+            payload_type: payload_type.to_owned(),
+            payload,
+            signatures: Vec::new(),
+        }
+    }
+
+    /// Reads an envelope of at most [`limits::ENVELOPE_BYTES`] and [`limits::ENVELOPE_SIGNATURES`]; `subject`
+    /// names it in errors. Base64 is read in its standard form only.
+    pub fn parse(bytes: &[u8], subject: &str) -> Result<Self> {
+        let bad = |detail: String| Error::new(Code::BadMetadata, subject, detail);
+        if bytes.len() as u64 > limits::ENVELOPE_BYTES {
+            let detail = format!(
+                "has {} bytes, allowed are {}",
+                bytes.len(),
+                limits::ENVELOPE_BYTES
+            );
+            return Err(Error::new(Code::LimitExceeded, subject, detail));
+        }
+        let written: Written = serde_json::from_value(json::parse(bytes, subject)?)
+            .map_err(|e| bad(format!("is no envelope: {e}")))?;
+        if written.signatures.len() > limits::ENVELOPE_SIGNATURES {
+            let detail = format!("has {} signatures", written.signatures.len());
+            return Err(Error::new(Code::LimitExceeded, subject, detail));
+        }
+        let payload = base64::decode(&written.payload)
+            .ok_or_else(|| bad("its payload is not written in base64".into()))?;
+        let mut seen = BTreeSet::new();
+        let mut signatures = Vec::with_capacity(written.signatures.len());
+        for WrittenSignature { keyid, sig } in written.signatures {
+            let sig = base64::decode(&sig)
+                .ok_or_else(|| bad(format!("the signature by {keyid} is not base64")))?;
+            if !seen.insert(keyid.clone()) {
+                return Err(bad(format!("has two signatures by {keyid}")));
+            }
+            signatures.push(Signature {
+                keyid,
+                sig: hex(&sig),
+            });
+        }
+        Ok(Self {
+            payload_type: written.payload_type,
+            payload,
+            signatures,
+        })
+    }
+
+    /// What is signed: the pre-authentication encoding of type and payload (DSSE v1, `protocol.md`).
+    pub fn message(&self) -> Vec<u8> {
+        let mut message = format!(
+            "DSSEv1 {} {} {} ",
+            self.payload_type.len(),
+            self.payload_type,
+            self.payload.len()
+        )
+        .into_bytes();
+        message.extend(&self.payload);
+        message
+    }
+
+    /// Adds a signature over [`Envelope::message`], or replaces the one by the same key.
+    pub fn insert_signature(&mut self, signature: Signature) {
+        self.signatures.retain(|s| s.keyid != signature.keyid);
+        self.signatures.push(signature);
+        self.signatures.sort();
+    }
+
+    /// The envelope as canonical JSON, its signatures sorted by key id.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let signatures: Vec<_> = self
+            .signatures
+            .iter()
+            .map(|s| {
+                let sig = base64::encode(&unhex(&s.sig).unwrap_or_default());
+                json!({ "keyid": s.keyid, "sig": sig })
+            })
+            .collect();
+        json::canonical(&json!({
+            "payload": base64::encode(&self.payload),
+            "payloadType": self.payload_type,
+            "signatures": signatures,
+        }))
+    }
+
+    /// The payload, and who signed it, if it is of the type `expected` and as many keys of `role` have signed it
+    /// as the role demands. Signatures by others count nothing.
+    pub fn verify(
+        &self,
+        expected: &str,
+        root: &Root,
+        role: &Role,
+        subject: &str,
+    ) -> Result<(AuthenticBytes<'_>, Vec<KeyHolder>)> {
+        if self.payload_type != expected {
+            let detail = format!("is of the type {:?}, not {expected:?}", self.payload_type);
+            return Err(Error::new(Code::BadMetadata, subject, detail));
+        }
+        let signers = verify_threshold(
+            root,
+            role,
+            &self.message(),
+            &self.signatures,
+            ED25519,
+            subject,
+        )?;
+        Ok((AuthenticBytes::from_signers(&self.payload), signers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    use super::*;
+    use crate::tuf::Key;
+
+    const TYPE: &str = "text/plain";
+
+    fn key(number: u8) -> SigningKey {
+        SigningKey::from_bytes(&[number; 32])
+    }
+
+    fn public(number: u8) -> Key {
+        Key::ed25519(key(number).verifying_key().as_bytes())
+    }
+
+    fn id(number: u8) -> String {
+        public(number).id().unwrap()
+    }
+
+    /// A root with keys 1 and 2, the first of them under a second name too.
+    fn root() -> Root {
+        let mut keys: BTreeMap<_, _> = [1, 2].map(|n| (id(n), public(n))).into();
+        keys.insert("again".into(), public(1));
+        Root {
+            version: 1,
+            expires: "2031-01-01T00:00:00Z".parse().unwrap(),
+            consistent_snapshot: false,
+            keys,
+            roles: BTreeMap::new(),
+            sealift: None,
+        }
+    }
+
+    fn role(threshold: u64) -> Role {
+        Role {
+            keyids: vec![id(1), id(2), "again".into()],
+            threshold,
+        }
+    }
+
+    fn signed(payload: &[u8], keys: &[(u8, String)]) -> Envelope {
+        let mut envelope = Envelope::new(TYPE, payload.to_vec());
+        let message = envelope.message();
+        for (number, keyid) in keys {
+            envelope.insert_signature(Signature {
+                keyid: keyid.clone(),
+                sig: hex(&key(*number).sign(&message).to_bytes()),
+            });
+        }
+        envelope
+    }
+
+    fn code(envelope: &Envelope, expected: &str, threshold: u64) -> Result<usize, Code> {
+        let again = Envelope::parse(&envelope.to_bytes(), "x").unwrap();
+        assert_eq!(again, *envelope);
+        again
+            .verify(expected, &root(), &role(threshold), "x")
+            .map(|(_, signers)| signers.len())
+            .map_err(|e| e.kind())
+    }
+
+    #[test]
+    fn the_message_is_that_of_the_published_vector() {
+        let envelope = Envelope::new("http://example.com/HelloWorld", b"hello world".to_vec());
+        assert_eq!(
+            envelope.message(),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
+    }
+
+    #[test]
+    fn a_payload_is_had_from_those_only_who_may_sign_it() {
+        let both = signed(b"hello", &[(1, id(1)), (2, id(2))]);
+        let root = root();
+        let (payload, signers) = both.verify(TYPE, &root, &role(2), "x").unwrap();
+        assert_eq!((payload.as_bytes(), signers.len()), (&b"hello"[..], 2));
+        assert_eq!(code(&both, TYPE, 2), Ok(2));
+        assert_eq!(code(&both, "text/html", 1), Err(Code::BadMetadata));
+        assert_eq!(code(&both, TYPE, 0), Err(Code::ThresholdInvalid));
+        assert_eq!(code(&both, TYPE, 3), Err(Code::ThresholdNotMet));
+        // One key under two names is one vote, and a stranger's counts nothing.
+        let twice = signed(b"hello", &[(1, id(1)), (1, "again".into())]);
+        assert_eq!(code(&twice, TYPE, 2), Err(Code::ThresholdNotMet));
+        assert_eq!(code(&twice, TYPE, 1), Ok(1));
+        let stranger = signed(b"hello", &[(3, id(3)), (3, id(1))]);
+        assert_eq!(code(&stranger, TYPE, 1), Err(Code::ThresholdNotMet));
+        // What was signed as another type, and another payload under the same signatures.
+        let mut other = both.clone();
+        other.payload_type = "text/html".into();
+        assert_eq!(code(&other, "text/html", 1), Err(Code::ThresholdNotMet));
+        other = both;
+        other.payload = b"hell!".to_vec();
+        assert_eq!(code(&other, TYPE, 1), Err(Code::ThresholdNotMet));
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused() {
+        let good = signed(b"hello", &[(1, id(1))]).to_bytes();
+        let good = String::from_utf8(good).unwrap();
+        let read = |text: String| Envelope::parse(text.as_bytes(), "x").map_err(|e| e.kind());
+        assert!(read(good.clone()).is_ok());
+        for (old, new) in [
+            ("aGVsbG8=", "aGVsbG8"),
+            ("aGVsbG8=", "aGVsbG9="),
+            ("\"sig\":\"", "\"sig\":\"-"),
+            ("\"payloadType\":\"text/plain\",", ""),
+            ("\"keyid\"", "\"key\""),
+            ("\"payload\"", "\"more\":1,\"payload\""),
+            ("\"signatures\":[", "\"signatures\":[7,"),
+        ] {
+            assert_eq!(
+                read(good.replace(old, new)),
+                Err(Code::BadMetadata),
+                "{new}"
+            );
+        }
+        let one = good.split_once("[").unwrap().1.trim_end_matches("]}");
+        let twice = good.replace(one, &format!("{one},{one}"));
+        assert_eq!(read(twice), Err(Code::BadMetadata));
+        let many: Vec<String> = (0..=limits::ENVELOPE_SIGNATURES)
+            .map(|n| one.replace(&id(1), &n.to_string()))
+            .collect();
+        let many = good.replace(one, &many.join(","));
+        assert_eq!(read(many), Err(Code::LimitExceeded));
+        let twice = good.replacen('{', "{\"payload\":\"\",", 1);
+        assert_eq!(read(twice), Err(Code::BadJson));
+        for text in ["", "7", "[]", "{}", "null", "{\"payload\":"] {
+            assert!(read(text.into()).is_err(), "{text}");
+        }
+        let long = vec![b' '; limits::ENVELOPE_BYTES as usize + 1];
+        let error = Envelope::parse(&long, "x").unwrap_err();
+        assert_eq!(error.kind(), Code::LimitExceeded);
+    }
+}
