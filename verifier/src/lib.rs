@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod digest;
 pub mod dsse;
 pub mod error;
+pub mod facts;
 pub mod json;
 pub mod limits;
 pub mod oci;

@@ -35,3 +35,5 @@ pub const STORED_FRAME_BYTES: usize = FRAME_BYTES + (64 << 10);
 pub const HEALTH_MS: u64 = 24 * 60 * 60 * 1000;
 /// How often a health check may fail in a row before it has.
 pub const HEALTH_RETRIES: u32 = 1000;
+/// Length of the facts of a site, in bytes: some 5,000 pins.
+pub const FACTS_BYTES: u64 = 1 << 20;
