@@ -274,7 +274,7 @@ mod tests {
                 "{new}"
             );
         }
-        let one = good.split_once("[").unwrap().1.trim_end_matches("]}");
+        let one = good.split_once('[').unwrap().1.trim_end_matches("]}");
         let twice = good.replace(one, &format!("{one},{one}"));
         assert_eq!(read(twice), Err(Code::BadMetadata));
         let many: Vec<String> = (0..=limits::ENVELOPE_SIGNATURES)
@@ -287,7 +287,8 @@ mod tests {
         for text in ["", "7", "[]", "{}", "null", "{\"payload\":"] {
             assert!(read(text.into()).is_err(), "{text}");
         }
-        let long = vec![b' '; limits::ENVELOPE_BYTES as usize + 1];
+        let long = usize::try_from(limits::ENVELOPE_BYTES).unwrap() + 1;
+        let long = vec![b' '; long];
         let error = Envelope::parse(&long, "x").unwrap_err();
         assert_eq!(error.kind(), Code::LimitExceeded);
     }

@@ -20,6 +20,7 @@ use sealift_verifier::{
     digest::Digest,
     oci,
     path::EntryPath,
+    provenance,
     release::{Artifact, BlobRef, Capability, Content, Release},
     tree::{self, Node},
 };
@@ -55,7 +56,7 @@ impl Plan {
             plan.blob_by_digest(bundle, hex)?;
             return Ok(plan);
         }
-        if item == "release.json" {
+        if ["release.json", provenance::MEMBER].contains(&item) {
             plan.head(bundle, "", |path| path == item)?;
             return Ok(plan);
         }

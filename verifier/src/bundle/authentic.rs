@@ -153,21 +153,7 @@ impl Authentic {
                 .map(|(member, bytes)| (member.path.clone(), bytes)),
         );
 
-        let mut places = HashMap::new();
-        for (number, pack) in delivery.packs.iter().enumerate() {
-            places.extend(
-                pack.blobs
-                    .iter()
-                    .map(|blob| (blob.digest(), (Place::Pack(number), blob.size()))),
-            );
-        }
-        places.extend(
-            delivery
-                .blobs
-                .iter()
-                .enumerate()
-                .map(|(number, blob)| (blob.digest(), (Place::Stored(number), blob.size()))),
-        );
+        let places = places(&delivery);
         Ok(Self {
             file,
             head: files,
@@ -444,6 +430,18 @@ impl Authentic {
             }
         }
     }
+}
+
+/// Where each blob is, and its length.
+fn places(delivery: &Delivery) -> HashMap<Digest, (Place, u64)> {
+    let mut places = HashMap::new();
+    for (number, pack) in delivery.packs.iter().enumerate() {
+        let blobs = pack.blobs.iter();
+        places.extend(blobs.map(|blob| (blob.digest(), (Place::Pack(number), blob.size()))));
+    }
+    let stored = delivery.blobs.iter().enumerate();
+    places.extend(stored.map(|(n, blob)| (blob.digest(), (Place::Stored(n), blob.size()))));
+    places
 }
 
 /// Refuses a release that says it was published when its own metadata, or the root, had expired. Sites take

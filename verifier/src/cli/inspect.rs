@@ -15,7 +15,7 @@ use sealift_verifier::{
 use serde_json::{Value, json};
 
 use super::{
-    Failed, TrustArguments, Ui,
+    Failed, TrustArguments, Ui, provenance,
     table::{bytes, facts, table},
     verify::{self, RoleFacts},
 };
@@ -46,6 +46,8 @@ enum Section {
     Metadata,
     /// How the bytes travel: stored members and packs
     Delivery,
+    /// Who built the release, and from which definitions and sources
+    Provenance,
 }
 
 /// Runs the command.
@@ -58,6 +60,7 @@ pub(super) fn run(arguments: &Arguments, clock: Time, ui: &mut Ui<'_>) -> Result
         Section::Notices => notices(&bundle),
         Section::Metadata => metadata(&bundle)?,
         Section::Delivery => delivery(&bundle),
+        Section::Provenance => provenance::inspect(&bundle),
     };
     if ui.json {
         Ok(ui.print_json(&json)?)

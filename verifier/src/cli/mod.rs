@@ -1,6 +1,7 @@
 //! The command line: what may be asked for, and how answers and failures are written.
 
 pub(crate) mod inspect;
+pub(crate) mod provenance;
 pub(crate) mod recorder;
 mod repository;
 mod table;
@@ -108,7 +109,7 @@ struct ExtractArguments {
     /// The bundle
     bundle: PathBuf,
     /// What is taken out: a capability (core/api), an artifact (core/api/server), `images`, `notices`,
-    /// `release.json`, `sha256:HEX` for one blob, or `all`
+    /// `release.json`, `provenance.json`, `sha256:HEX` for one blob, or `all`
     item: String,
     /// The folder that it is put into, under the names that it has at a site; made if it is not there.
     /// Nothing in it is overwritten

@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::cli::{
     inspect::{content_digest, kind_and_size},
+    provenance,
     recorder::Step,
     verify::{DEVELOPMENT, Findings, RoleFacts, Subject},
 };
@@ -65,6 +66,7 @@ fn render(findings: &Findings) -> Result<String> {
     if let Ok(subject) = &findings.result {
         if let Subject::Bundle(bundle) = subject {
             release_facts(&mut page, bundle);
+            built(&mut page, bundle);
         }
         signatures(&mut page, &RoleFacts::all(subject.trusted())?);
     }
@@ -75,6 +77,7 @@ fn render(findings: &Findings) -> Result<String> {
         Ok(Subject::Bundle(bundle)) => {
             capabilities(&mut page, bundle.release());
             artifacts(&mut page, bundle.release());
+            sources(&mut page, bundle);
             members(&mut page, bundle);
         }
         Ok(Subject::Repository(trusted)) => {
@@ -149,6 +152,29 @@ fn release_facts(page: &mut Page, bundle: &Authentic) {
         facts.push(("Platforms", release.platforms.join(", ")));
     }
     page.facts(&facts);
+}
+
+fn built(page: &mut Page, bundle: &Authentic) {
+    page.heading("Provenance");
+    page.paragraph("What those who built the release say of how they did, under a release key.");
+    let provenance = bundle.provenance();
+    let mut facts = provenance::builder(provenance).to_vec();
+    facts.extend(
+        provenance
+            .signers
+            .iter()
+            .map(|signer| ("signed by", signer.keyid.clone())),
+    );
+    page.facts(&facts);
+    let parameters = provenance::parameters(provenance);
+    page.table(["parameter", "value"], &parameters);
+}
+
+fn sources(page: &mut Page, bundle: &Authentic) {
+    page.heading("Sources");
+    page.paragraph("The definitions and sources that the release was built from, by its provenance.");
+    let sources = provenance::sources(bundle.provenance());
+    page.table(["source", "artifact", "type", "SHA-256"], &sources);
 }
 
 fn signatures(page: &mut Page, roles: &[RoleFacts]) {

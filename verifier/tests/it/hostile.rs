@@ -8,13 +8,14 @@ use sealift_verifier::{
     bundle::{Bundle, Trust},
     digest::Digest,
     json, limits,
+    provenance::PAYLOAD_TYPE,
     tar::{self, BLOCK},
 };
 use serde_json::{Value, json};
 
 use crate::maker::{
-    Parts, RELEASE, Roles, Sample, check, check_bytes, envelope, file_of, key, keyid, member, now,
-    public, root, root_of, sign,
+    Parts, RELEASE, Roles, Sample, attest, check, check_bytes, envelope, file_of, key, keyid,
+    member, now, public, root, root_of, sign, statement,
 };
 
 fn trust() -> Trust {
@@ -569,8 +570,79 @@ fn a_vendor_cannot_sign_what_does_not_fit() {
     );
 
     let mut index = sample.members();
-    index[3].1 = b"{}".to_vec();
+    index[4].1 = b"{}".to_vec();
     assert_eq!(sign_members(index), Err(Code::BadMetadata));
+}
+
+#[test]
+fn provenance_is_by_a_release_key_and_about_this_release() {
+    let sample = Sample::minimal();
+    let release = Digest::of(&sample.members()[0].1);
+    let judge = |members| {
+        let parts = Parts::sign(vec![sign(&root(1), &[1, 2])], 5, members);
+        check_bytes(&parts.bytes())
+    };
+    let with = |envelope: Vec<u8>| {
+        let mut members = sample.members();
+        members[2].1 = envelope;
+        judge(members)
+    };
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut statement = statement(release);
+        change(&mut statement);
+        let payload = json::canonical(&statement);
+        with(attest(PAYLOAD_TYPE, payload, &[RELEASE]))
+    };
+    assert_eq!(changed(&|_| {}), Ok(()));
+    // What is not known of it is ignored, as in-toto asks.
+    let more = |s: &mut Value| s["predicate"]["runDetails"]["byproducts"] = json!([]);
+    assert_eq!(changed(&more), Ok(()));
+    let beside = |s: &mut Value| {
+        let image = json!({ "digest": { "sha256": Digest::of(b"image") }, "name": "image" });
+        s["subject"].as_array_mut().unwrap().insert(0, image);
+    };
+    assert_eq!(changed(&beside), Ok(()));
+
+    let invalid = Err(Code::ProvenanceInvalid);
+    let paths = [
+        ("/_type", json!("https://in-toto.io/Statement/v0.1")),
+        ("/predicateType", json!("https://slsa.dev/provenance/v0.2")),
+        ("/predicate", json!({})),
+        ("/predicate/runDetails/builder", json!({})),
+        ("/predicate/runDetails/metadata/finishedOn", json!("today")),
+        ("/subject", json!([])),
+        ("/subject/0/digest/sha256", json!(Digest::of(b"another"))),
+        ("/subject/0/digest/sha256", json!("")),
+        ("/subject/0/digest", json!({})),
+        ("/subject/0/name", json!("delivery.json")),
+    ];
+    for (path, value) in paths {
+        let code = changed(&|s| *s.pointer_mut(path).unwrap() = value.clone());
+        assert_eq!(code, invalid, "{path}");
+    }
+    let good = json::canonical(&statement(release));
+    for (envelope, why) in [
+        (attest(PAYLOAD_TYPE, good.clone(), &[]), "signed by nobody"),
+        (attest(PAYLOAD_TYPE, good.clone(), &[1]), "by a root key"),
+        (attest(PAYLOAD_TYPE, good.clone(), &[66]), "by a stranger"),
+        (
+            attest("application/json", good.clone(), &[RELEASE]),
+            "another type",
+        ),
+        (good.clone(), "no envelope"),
+        (
+            attest(PAYLOAD_TYPE, [&good[..], b"{}"].concat(), &[RELEASE]),
+            "two values",
+        ),
+        (attest(PAYLOAD_TYPE, b"1".to_vec(), &[RELEASE]), "a number"),
+        (b"".to_vec(), "nothing"),
+    ] {
+        assert_eq!(with(envelope), invalid, "{why}");
+    }
+    // With a stranger's beside it, the release key's counts.
+    let two = attest(PAYLOAD_TYPE, good, &[RELEASE, 66]);
+    assert_eq!(with(two), Ok(()));
+    assert_eq!(judge(sample.members_by(12)), invalid);
 }
 
 #[test]
@@ -584,7 +656,7 @@ fn a_frame_bomb_is_refused() {
     let frame = sealift_verifier::release::BlobRef(bomb.digest, bomb.bytes.len() as u64);
     let release = json::to_canonical(&sample.release).unwrap();
     let mut members = sample.members_with(release, |d| d.packs[0].frames = vec![frame]);
-    members[4].1 = bomb.bytes;
+    members[5].1 = bomb.bytes;
     let parts = Parts::sign(vec![sign(&root(1), &[1, 2])], 5, members);
     assert_eq!(check_bytes(&parts.bytes()), Err(Code::BadMetadata));
 }

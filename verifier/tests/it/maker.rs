@@ -8,7 +8,9 @@ use sealift_verifier::{
     bundle::{Bundle, Trust},
     delivery::{Delivery, DeliveryKind, Pack},
     digest::{Digest, hex},
+    dsse::Envelope,
     json, oci, pack,
+    provenance::{MEMBER, PAYLOAD_TYPE},
     release::{
         Artifact, BlobRef, Capability, Content, FileRef, HealthCheck, Image, Kind, Probe, Release,
         TreeRef,
@@ -16,7 +18,7 @@ use sealift_verifier::{
     tar,
     time::Time,
     tree::{Entry, Mode, Node, Tree},
-    tuf::Key,
+    tuf::{Key, Signature},
 };
 use serde_json::{Value, json};
 
@@ -90,6 +92,41 @@ pub(crate) fn envelope(signed: &Value, signatures: &[(String, String)]) -> Vec<u
         .map(|(keyid, sig)| json!({ "keyid": keyid, "sig": sig }))
         .collect();
     json::canonical(&json!({ "signatures": signatures, "signed": signed }))
+}
+
+/// What is said of where the release with this digest comes from.
+pub(crate) fn statement(release: Digest) -> Value {
+    json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "predicate": {
+            "buildDefinition": {
+                "buildType": "pkg:generic/maker#build",
+                "externalParameters": { "product": "acme" },
+                "resolvedDependencies": [{
+                    "digest": { "sha256": Digest::of(b"definition") }, "uri": "acme-2.5.0.toml",
+                }],
+            },
+            "runDetails": {
+                "builder": { "id": "pkg:generic/maker@1" },
+                "metadata": { "finishedOn": "2026-03-01T00:00:00Z", "invocationId": "1" },
+            },
+        },
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "subject": [{ "digest": { "sha256": release }, "name": "release.json" }],
+    })
+}
+
+/// An envelope around a payload of this type, signed by the keys with these numbers.
+pub(crate) fn attest(payload_type: &str, payload: Vec<u8>, keys: &[u8]) -> Vec<u8> {
+    let mut envelope = Envelope::new(payload_type, payload);
+    let message = envelope.message();
+    for number in keys {
+        envelope.insert_signature(Signature {
+            keyid: keyid(*number),
+            sig: hex(&key(*number).sign(&message).to_bytes()),
+        });
+    }
+    envelope.to_bytes()
 }
 
 /// The signed parts of the three roles that a release has, with the same version.
@@ -349,6 +386,14 @@ impl Sample {
         self.members_with(release, |_| {})
     }
 
+    /// The same, if the release was built with this key.
+    pub(crate) fn members_by(&self, key: u8) -> Vec<(String, Vec<u8>)> {
+        let mut members = self.members();
+        let release = statement(Digest::of(&members[0].1));
+        members[2].1 = attest(PAYLOAD_TYPE, json::canonical(&release), &[key]);
+        members
+    }
+
     pub(crate) fn members_with(
         &self,
         release: Vec<u8>,
@@ -376,12 +421,15 @@ impl Sample {
             blobs: stored.iter().map(blob).collect(),
         };
         change(&mut delivery);
+        let provenance = json::canonical(&statement(Digest::of(&release)));
+        let provenance = attest(PAYLOAD_TYPE, provenance, &[RELEASE]);
         let mut members = vec![
             ("release.json".to_owned(), release),
             (
                 "delivery.json".into(),
                 json::to_canonical(&delivery).unwrap(),
             ),
+            (MEMBER.into(), provenance),
             ("oci-layout".into(), oci::LAYOUT.to_vec()),
             ("index.json".into(), oci::index(&self.release).unwrap()),
             (Pack::path(0), frame),

@@ -2,9 +2,10 @@
 
 use std::{path::Path, process::Command};
 
+use sealift_verifier::{digest::Digest, json::canonical, provenance::PAYLOAD_TYPE};
 use serde_json::{Value, json};
 
-use crate::maker::{Parts, RELEASE, Roles, Sample, root, root_of, sign};
+use crate::maker::{Parts, RELEASE, Roles, Sample, attest, root, root_of, sign, statement};
 
 /// Whether the script accepts a bundle; what it said if not.
 #[expect(clippy::disallowed_methods, reason = "a test makes its files")]
@@ -86,6 +87,16 @@ fn refuses_what_is_not() {
         targets.as_object_mut().unwrap().remove("index.json");
     };
     assert!(judge(&with(unsigned, &[RELEASE]), &first()).is_err());
+    let release = Digest::of(&members[0].1);
+    for (release, key, why) in [
+        (release, 66, "no release key"),
+        (Digest::of(b"another"), RELEASE, "another release"),
+    ] {
+        let mut members = members.clone();
+        members[2].1 = attest(PAYLOAD_TYPE, canonical(&statement(release)), &[key]);
+        let bundle = Parts::sign(vec![first()], 5, members).bytes();
+        refused(&bundle, &first(), why);
+    }
 
     for (roots, trusted) in [
         (vec![sign(&root(1), &[1])], sign(&root(1), &[1])),

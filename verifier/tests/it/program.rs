@@ -113,6 +113,7 @@ fn verify_says_what_it_checked() {
         "targets",
         "layout",
         "release",
+        "provenance",
         "payload",
         "completeness",
         "contents",
@@ -143,7 +144,7 @@ fn verify_says_what_it_checked() {
     assert_eq!(json["bundle"]["product"], json!("acme"));
     assert_eq!(json["bundle"]["counter"], json!(5));
     assert_eq!(json["roles"][0]["signers"].as_array().unwrap().len(), 2);
-    assert_eq!(json["checks"].as_array().unwrap().len(), 10);
+    assert_eq!(json["checks"].as_array().unwrap().len(), 11);
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn the_check_that_failed_is_named() {
         .json();
     assert_eq!(json["error"]["code"], json!("digest-mismatch"));
     assert_eq!(json["authentic"], json!(false));
-    assert_eq!(json["checks"][8]["status"], json!("FAILED"));
+    assert_eq!(json["checks"][9]["status"], json!("FAILED"));
     for command in [
         &["inspect", "damaged.bundle"][..],
         &["extract", "damaged.bundle", "all", "-o", "out"],
@@ -260,6 +261,8 @@ fn a_report_can_be_filed() {
         "core/api/server",
         "2 of 3",
         "What was not checked",
+        "pkg:generic/maker@1",
+        "acme-2.5.0.toml",
         "PASSED",
         "Answers &lt;b&gt;\\u{202e}",
     ] {
@@ -321,6 +324,12 @@ fn inspect_shows_each_section() {
             "packs/0000.tar.zst",
             "/delivery/kind",
             json!("full"),
+        ),
+        (
+            "provenance",
+            "acme-2.5.0.toml",
+            "/statement/predicate/runDetails/builder/id",
+            json!("pkg:generic/maker@1"),
         ),
     ] {
         let out = desk
