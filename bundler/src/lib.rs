@@ -6,15 +6,17 @@
 //! anything. [`cli`] is the program around these; it prints nothing itself.
 
 pub mod build;
+pub mod cache;
 mod catalog;
 pub mod check;
 pub mod cli;
 pub mod collect;
-mod definition;
+pub mod definition;
 pub mod diff;
 pub mod error;
 mod head;
 mod image;
+pub mod license;
 pub mod manifest;
 pub mod metadata;
 mod output;
@@ -24,6 +26,7 @@ pub mod plan;
 pub mod problem;
 mod provenance;
 mod resolve;
+pub mod sbom;
 pub mod seal;
 mod secrets;
 

@@ -2,13 +2,17 @@
 //! [`run`] returns what the program has to say and the code it has to end with.
 
 mod build;
+mod cache;
 mod check;
 mod completions;
 mod diff;
 pub mod exit;
 mod man;
 mod progress;
+mod schema;
 mod seal;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sealift_verifier::{Failure, time::Time};
@@ -45,6 +49,7 @@ enum Command {
     Seal(seal::Args),
     Check(check::Args),
     Diff(diff::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -54,6 +59,8 @@ enum Command {
 pub struct Surroundings {
     /// The variable `SOURCE_DATE_EPOCH`, if it is set.
     pub source_date_epoch: Option<String>,
+    /// The folder that programs of this user keep caches in, if there is one.
+    pub cache: Option<PathBuf>,
     /// What the clock says. Only the expiry of metadata is judged by it, never anything that is built.
     pub now: Time,
 }
@@ -82,6 +89,7 @@ pub fn run(cli: &Cli, around: &Surroundings) -> Reply {
         Command::Seal(args) => seal::run(args, around),
         Command::Check(args) => check::run(args, around),
         Command::Diff(args) => diff::run(args, around),
+        Command::Schema(args) => Ok(schema::run(args)),
         Command::Completions(args) => Ok(completions::run(args)),
         Command::Man(args) => man::run(args),
     };
@@ -178,6 +186,7 @@ mod tests {
     fn the_epoch_is_a_number_or_nothing() {
         let around = |text: Option<&str>| Surroundings {
             source_date_epoch: text.map(Into::into),
+            cache: None,
             now: Time::from_unix(0).unwrap(),
         };
         assert_eq!(around(None).epoch().unwrap(), None);

@@ -8,6 +8,7 @@ mod document;
 mod fields;
 mod listing;
 mod release;
+mod schema;
 mod values;
 
 pub(crate) use capability::{ArtifactDefinition, ArtifactType, CapabilityDefinition};
@@ -15,4 +16,5 @@ pub(crate) use document::Document;
 pub(crate) use fields::{Fields, Located};
 pub(crate) use listing::Listing;
 pub(crate) use release::ReleaseDefinition;
-pub(crate) use values::Wanted;
+pub use schema::SchemaKind;
+pub(crate) use values::{Size, Wanted};

@@ -12,6 +12,8 @@ mod errors;
 mod hostile;
 mod interop;
 mod others;
+mod provenance;
+mod schemas;
 mod site;
 mod size;
 mod story;
