@@ -175,7 +175,6 @@ pub struct Denial {
 /// Why a release cannot go to a site. The names are those of the codes that `sealift-installer` refuses with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Reason {
     /// The site has another product.
     ProductMismatch,
