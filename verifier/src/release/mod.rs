@@ -510,8 +510,15 @@ impl Release {
                 return bad(format!("{inner} lies inside {outer}"));
             }
         }
-        if !self.sbom.is_sorted_by(|a, b| a.format < b.format) {
-            return bad("bills of materials are not sorted by format, each once".into());
+        let once = |list: &[String]| list.is_sorted_by(|a, b| a < b);
+        let resolution = &self.resolution;
+        if !self.sbom.is_sorted_by(|a, b| a.format < b.format)
+            || !once(&self.fixes)
+            || !resolution.suites.is_sorted_by(|a, b| a.name < b.name)
+            || !resolution.left_out.is_sorted_by(|a, b| a.name < b.name)
+        {
+            let what = "bills of materials, fixes, suites or what was left out";
+            return bad(format!("{what}: not sorted, or something is there twice"));
         }
         for capability in &self.capabilities {
             let bounded = |check: &HealthCheck| {
@@ -523,6 +530,21 @@ impl Release {
                 let detail =
                     "a health check that waits more than a day or tries more than 1000 times";
                 return bad(format!("{}: {detail}", capability.name));
+            }
+            let decision = capability.decision.as_ref();
+            let sorted =
+                |d: &Decision| once(&d.required_by) && d.substitutes.is_sorted_by(|a, b| a < b);
+            let migrations: BTreeSet<_> = capability.migrations.iter().map(|m| &m.name).collect();
+            if !once(&capability.entitlements)
+                || !once(&capability.fixes)
+                || !decision.is_none_or(sorted)
+                || migrations.len() != capability.migrations.len()
+            {
+                let what = "entitlements, fixes, reasons or migrations";
+                let name = &capability.name;
+                return bad(format!(
+                    "{name}: {what}: not sorted, or something is there twice"
+                ));
             }
             if !capability.artifacts.is_sorted_by(|a, b| a.name < b.name) {
                 return bad(format!(
