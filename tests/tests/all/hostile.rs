@@ -18,6 +18,7 @@ mod inputs;
 )]
 #[path = "../../../verifier/tests/it/maker.rs"]
 mod maker;
+mod provenance;
 mod recovery;
 mod signatures;
 
@@ -25,8 +26,13 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use self::forge::Maker;
 
-/// All attacks by name, in three groups that run beside each other.
-const GROUPS: [&[(&str, Maker)]; 3] = [signatures::ATTACKS, container::ATTACKS, content::ATTACKS];
+/// All attacks by name, in groups that run beside each other.
+const GROUPS: [&[(&str, Maker)]; 4] = [
+    signatures::ATTACKS,
+    container::ATTACKS,
+    content::ATTACKS,
+    provenance::ATTACKS,
+];
 
 /// The attacks that TUF's threat model lists (TUF 1.5.2), adapted to bundles.
 const TUF: [&str; 10] = [
@@ -93,6 +99,11 @@ fn attacks_on_the_container_are_refused_everywhere() {
 #[test]
 fn attacks_by_content_are_refused_everywhere() {
     refused(content::ATTACKS);
+}
+
+#[test]
+fn attacks_on_provenance_are_refused_everywhere() {
+    refused(provenance::ATTACKS);
 }
 
 /// Runs all attacks of a group, so that a failing test tells of each that was not refused as expected.

@@ -134,7 +134,7 @@ fn delivery_twice() -> Attack {
 
 fn index_lies() -> Attack {
     let mut members = sample().members();
-    members[3].1 = b"{\"manifests\":[],\"schemaVersion\":2}".to_vec();
+    members[4].1 = b"{\"manifests\":[],\"schemaVersion\":2}".to_vec();
     signed(members).into()
 }
 

@@ -53,7 +53,7 @@ impl Attack {
 
     /// The honest bundle of the release that the site runs.
     pub(super) fn prior(&self) -> Vec<u8> {
-        let members = prior_sample().members();
+        let members = prior_sample().members_by(self.release);
         let roles = Roles::new(PRIOR, &members);
         Parts::with(self.roots.clone(), &roles, &[self.release], members).bytes()
     }
@@ -147,7 +147,7 @@ pub(super) fn with_frame(frame: Vec<u8>) -> Parts {
     let sample = sample();
     let release = json::to_canonical(&sample.release).unwrap();
     let mut members = sample.members_with(release, |d| d.packs[0].frames = vec![blob(&frame)]);
-    members[4].1 = frame;
+    members[5].1 = frame;
     signed(members)
 }
 

@@ -24,13 +24,14 @@ use sealift_verifier::{
     digest::Digest,
     json::canonical,
     limits,
+    provenance::PAYLOAD_TYPE,
     release::{Capability, Content, HealthCheck, Probe, TreeRef},
 };
 use serde_json::{Value, json};
 
 use super::{
     forge::{Attack, entry, first, good, position, sample, signed, with_release},
-    maker::now,
+    maker::{RELEASE, attest, now, statement},
 };
 
 /// A sandbox with this bundle as `x.bundle`, and a site that trusts its root and has nothing yet.
@@ -91,11 +92,24 @@ fn texts_of_content_cannot_play_with_a_terminal() {
     let [old, new] = [&parts.members[0].1, &release].map(|r| Digest::of(r));
     parts.members[1].1 = delivery.replace(&old.to_hex(), &new.to_hex()).into_bytes();
     parts.members[0].1 = release;
+    let provenance = statement(new).to_string();
+    let provenance = ["acme", "pkg:generic/maker@1", "acme-2.5.0.toml"]
+        .iter()
+        .fold(provenance, |text, value| {
+            text.replace(&format!("\"{value}\""), &escaped)
+        });
+    parts.members[2].1 = attest(PAYLOAD_TYPE, provenance.into_bytes(), &[RELEASE]);
     let (sandbox, site) = arrives(signed(parts.members).bytes());
 
     is_plain(verifier(&sandbox, "verify").run());
     for section in [
-        "release", "images", "files", "notices", "metadata", "delivery",
+        "release",
+        "images",
+        "files",
+        "notices",
+        "metadata",
+        "delivery",
+        "provenance",
     ] {
         is_plain(verifier(&sandbox, "inspect").args([section]).run());
     }

@@ -24,7 +24,7 @@ fn site(sandbox: &Sandbox) -> Site {
 fn release(roots: Vec<Vec<u8>>, key: u8, counter: u64, published: &str) -> Vec<u8> {
     let mut sample = sample();
     sample.release.published = published.parse().unwrap();
-    let members = sample.members();
+    let members = sample.members_by(key);
     let roles = Roles::new(counter, &members);
     Parts::with(roots, &roles, &[key], members).bytes()
 }
