@@ -1,0 +1,142 @@
+//! SPDX license expressions as people write them into definitions: strict, with a hint for each mistake.
+
+use spdx::{
+    Expression,
+    error::ParseError,
+    identifiers::{EXCEPTIONS, LICENSES},
+};
+
+use super::names;
+
+/// What is wrong with an expression, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What exactly is wrong.
+    pub message: String,
+    /// One thing to do about it.
+    pub hint: String,
+}
+
+/// What to do where no name comes near.
+const NO_SUCH_LICENSE: &str = "take the identifier from https://spdx.org/licenses, or LicenseRef-NAME for a license of your own";
+
+/// Reads an expression: identifiers of the SPDX license list and `LicenseRef-…`, with `AND`, `OR`, `WITH`.
+///
+/// # Errors
+/// What is no expression, has an identifier that the list does not have or has given up, or is the
+/// placeholder `NOASSERTION`.
+pub fn parse(text: &str) -> Result<Expression, Wrong> {
+    match Expression::parse(text) {
+        Ok(expression) if is_placeholder(&expression) => Err(Wrong {
+            message: format!("{text:?} names no license"),
+            hint: "leave the key out if there is nothing to say".into(),
+        }),
+        Ok(expression) => Ok(expression),
+        Err(error) => Err(explain(text, &error)),
+    }
+}
+
+/// Whether [`parse`] would read it; without the work of an explanation.
+pub(super) fn is_expression(text: &str) -> bool {
+    Expression::parse(text).is_ok_and(|expression| !is_placeholder(&expression))
+}
+
+/// Whether a part of it says that nothing is said: the license list has an entry of that name.
+fn is_placeholder(expression: &Expression) -> bool {
+    expression.requirements().any(|asked| {
+        let id = asked.req.license.id();
+        id.is_some_and(|id| id.name == "NOASSERTION")
+    })
+}
+
+fn explain(text: &str, error: &ParseError) -> Wrong {
+    let term = text.get(error.span.clone()).unwrap_or_default().trim();
+    let hint = match (names::normalise(text), names::single(term)) {
+        (Some(normal), _) => format!("write {normal:?}"),
+        (None, Some(id)) => format!("write {id} instead of {term}"),
+        (None, None) => did_you_mean(term),
+    };
+    let what = &error.reason;
+    let message = if term.is_empty() || term == text {
+        format!("{text:?}: {what}")
+    } else {
+        format!("{text:?}: {what}: {term:?}")
+    };
+    Wrong { message, hint }
+}
+
+/// The known name that `term` probably means: at most a third of its letters differ.
+fn did_you_mean(term: &str) -> String {
+    let licenses = LICENSES.iter().map(|known| known.name);
+    let known = licenses.chain(EXCEPTIONS.iter().map(|known| known.name));
+    let lower = term.to_ascii_lowercase();
+    let distance = |name: &str| strsim::osa_distance(&lower, &name.to_ascii_lowercase());
+    match known.map(|name| (distance(name), name)).min() {
+        Some((distance, name)) if distance * 3 <= term.len() => format!("did you mean {name}?"),
+        _ => NO_SUCH_LICENSE.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_of_the_specification() {
+        for good in [
+            "MIT",
+            "MIT OR Apache-2.0",
+            "GPL-2.0-or-later WITH Classpath-exception-2.0",
+            "(LGPL-2.1-only OR MIT) AND BSD-3-Clause",
+            "LicenseRef-Acme-Commercial",
+            "MPL-1.1+",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_has_a_hint_that_helps() {
+        for (text, hint) in [
+            ("Apache 2", "write \"Apache-2.0\""),
+            ("mit", "write \"MIT\""),
+            ("GPL-2.0", "write \"GPL-2.0-only\""),
+            ("GPL-3.0+ OR mit", "write \"GPL-3.0-or-later OR MIT\""),
+            ("Apache-2", "write \"Apache-2.0\""),
+            ("BSD-3-Claus", "did you mean BSD-3-Clause?"),
+            ("MIT AND Apahce-2.0", "did you mean Apache-2.0?"),
+            (
+                "GPL-2.0-only WITH Classpath-exception",
+                "did you mean Classpath-exception-2.0?",
+            ),
+            ("Acme proprietary", NO_SUCH_LICENSE),
+            (
+                "NOASSERTION",
+                "leave the key out if there is nothing to say",
+            ),
+            ("", NO_SUCH_LICENSE),
+            ("MIT OR", NO_SUCH_LICENSE),
+            ("ü ö", NO_SUCH_LICENSE),
+        ] {
+            let found = parse(text).map(|_| ()).unwrap_err();
+            assert_eq!(found.hint, hint, "{text}: {}", found.message);
+            assert!(found.message.contains(&format!("{text:?}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_part_that_is_wrong_is_named() {
+        let found = parse("MIT AND Apahce-2.0").map(|_| ()).unwrap_err();
+        assert_eq!(
+            found.message,
+            "\"MIT AND Apahce-2.0\": unknown term: \"Apahce-2.0\""
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "[ -~äß]{0,60}") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Bills of materials.
+
+pub mod packages;

@@ -1,0 +1,457 @@
+//! Images that are made here, layer by layer.
+
+use std::{io::Write, sync::Mutex};
+
+use sealift_verifier::release::{BlobRef, Capability};
+use serde_json::json;
+
+use super::*;
+use crate::plan::{PlannedArtifact, PlannedCapability, PlannedEntry, PlannedFile};
+
+/// What a layer has at a path.
+#[derive(Clone, Copy)]
+enum Has<'t> {
+    File(&'t [u8]),
+    Link(&'t str),
+    Folder,
+}
+
+fn tar_of(entries: &[(&str, Has<'_>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, has) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o755);
+        match has {
+            Has::File(content) => {
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, path, *content).unwrap();
+            }
+            Has::Link(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                tar.append_link(&mut header, path, target).unwrap();
+            }
+            Has::Folder => {
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_size(0);
+                tar.append_data(&mut header, path, io::empty()).unwrap();
+            }
+        }
+    }
+    tar.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn blob(bytes: Vec<u8>) -> PlannedBlob {
+    PlannedBlob {
+        blob: BlobRef(Digest::of(&bytes), bytes.len() as u64),
+        compressible: false,
+        source: Source::Bytes(bytes),
+    }
+}
+
+fn descriptor(blob: &PlannedBlob, media_type: &str) -> serde_json::Value {
+    let digest = format!("sha256:{}", blob.blob.digest());
+    json!({ "mediaType": media_type, "digest": digest, "size": blob.blob.size() })
+}
+
+/// A manifest with these layers, and all its blobs.
+fn manifest(layers: &[Vec<u8>], media_type: &str) -> (PlannedBlob, Vec<PlannedBlob>) {
+    let config = blob(b"{}".to_vec());
+    let mut blobs: Vec<_> = layers.iter().map(|layer| blob(layer.clone())).collect();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor(&config, "application/vnd.oci.image.config.v1+json"),
+        "layers": blobs.iter().map(|b| descriptor(b, media_type)).collect::<Vec<_>>(),
+    });
+    let manifest = blob(manifest.to_string().into_bytes());
+    blobs.push(config);
+    blobs.push(manifest.clone());
+    (manifest, blobs)
+}
+
+fn image_of(top: &PlannedBlob, mut blobs: Vec<PlannedBlob>) -> PlannedContent {
+    blobs.sort_by_key(|b| b.blob.digest());
+    blobs.dedup_by_key(|b| b.blob.digest());
+    PlannedContent::Image(PlannedImage {
+        digest: top.blob.digest(),
+        media_type: String::new(),
+        blobs,
+    })
+}
+
+const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+
+fn image(layers: &[Vec<u8>]) -> PlannedContent {
+    let (top, blobs) = manifest(layers, &format!("{TAR}+gzip"));
+    image_of(&top, blobs)
+}
+
+/// One capability `core/app`, with one artifact `a`, `b`, … for each content.
+fn plan(contents: Vec<PlannedContent>) -> Vec<PlannedCapability> {
+    let manifest: Capability = serde_json::from_value(
+        json!({ "name": "core/app", "version": "1.0.0", "kind": "service", "artifacts": [] }),
+    )
+    .unwrap();
+    let artifacts = contents
+        .into_iter()
+        .zip('a'..)
+        .map(|(content, name)| PlannedArtifact {
+            name: name.to_string().parse().unwrap(),
+            source: String::new(),
+            content,
+        });
+    vec![PlannedCapability {
+        manifest,
+        artifacts: artifacts.collect(),
+    }]
+}
+
+/// The package URLs of artifact `a`.
+fn purls(contents: Vec<PlannedContent>) -> Vec<String> {
+    let found = find(&plan(contents), &(), 2).unwrap();
+    let owner = ("core/app".parse().unwrap(), "a".parse().unwrap());
+    let all = found.get(&owner).cloned().unwrap_or_default();
+    all.into_iter().map(|package| package.purl).collect()
+}
+
+/// What is wrong with the one artifact.
+fn wrong(content: PlannedContent) -> (Code, String) {
+    let mut broken = find(&plan(vec![content]), &(), 2).unwrap_err();
+    assert_eq!(broken.len(), 1);
+    broken.pop().map(|b| (b.code, b.message)).unwrap()
+}
+
+const STATUS: &[u8] =
+    b"Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\n\n\
+    Package: libgcc-s1\nStatus: install ok installed\nArchitecture: amd64\nVersion: 12\n";
+const BOOKWORM: &[u8] = b"ID=debian\nVERSION_ID=\"12\"\n";
+
+#[test]
+fn packages_of_all_kinds_with_licenses() {
+    let base = tar_of(&[
+        ("./", Has::Folder),
+        ("./var/lib/dpkg/status", Has::File(STATUS)),
+        ("usr/lib/os-release", Has::File(BOOKWORM)),
+        ("etc/os-release", Has::Link("../usr/lib/os-release")),
+        (
+            "usr/share/doc/gcc-12-base/copyright",
+            Has::File(b"Format: copyright-format/1.0\n\nFiles: *\nLicense: GPL-3+\n"),
+        ),
+        ("usr/share/doc/libgcc-s1", Has::Link("gcc-12-base")),
+    ]);
+    let above = tar_of(&[
+        (
+            "app/node_modules/@x/y/package.json",
+            Has::File(br#"{"name":"@x/y","version":"1.0.0","license":"MIT"}"#),
+        ),
+        (
+            "app/other/node_modules/@x/y/package.json",
+            Has::File(br#"{"name":"@x/y","version":"1.0.0","license":"MIT"}"#),
+        ),
+        (
+            "usr/lib/python3/dist-packages/foo-1.0.dist-info/METADATA",
+            Has::File(b"Name: foo\nVersion: 1.0\nLicense: MIT\n"),
+        ),
+    ]);
+    let layers = [gzip(&base), gzip(&above)];
+    let found = find(&plan(vec![image(&layers)]), &(), 2).unwrap();
+    let found: Vec<_> = found
+        .into_values()
+        .flatten()
+        .map(|p| (p.purl, p.license.unwrap_or_default(), p.layer.unwrap()))
+        .collect();
+    let [lower, upper] = layers.map(|layer| Digest::of(&layer));
+    let expected = [
+        (
+            "pkg:deb/debian/bash@5.2?arch=amd64&distro=debian-12",
+            "",
+            lower,
+        ),
+        (
+            "pkg:deb/debian/libgcc-s1@12?arch=amd64&distro=debian-12",
+            "GPL-3.0-or-later",
+            lower,
+        ),
+        ("pkg:pypi/foo@1.0", "MIT", upper),
+        ("pkg:npm/%40x/y@1.0.0", "MIT", upper),
+    ];
+    let expected =
+        expected.map(|(purl, license, layer)| (purl.to_owned(), license.to_owned(), layer));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn layers_in_any_compression_are_the_same() {
+    let layer = tar_of(&[("lib/apk/db/installed", Has::File(b"P:musl\nV:1\nA:x\n"))]);
+    let zstd = zstd::encode_all(layer.as_slice(), 3).unwrap();
+    for layer in [gzip(&layer), zstd, layer] {
+        assert_eq!(
+            purls(vec![image(&[layer])]),
+            ["pkg:apk/alpine/musl@1?arch=x"]
+        );
+    }
+}
+
+#[test]
+fn upper_layers_cover_lower_ones() {
+    let package = |name: &str| format!(r#"{{"name":"{name}","version":"1"}}"#).into_bytes();
+    let (a, b) = (package("a"), package("b"));
+    let lower = tar_of(&[
+        ("app/node_modules/a/package.json", Has::File(&a)),
+        ("node_modules/b/package.json", Has::File(&b)),
+    ]);
+    let seen = |upper: &[(&str, Has<'_>)]| {
+        let names = purls(vec![image(&[lower.clone(), tar_of(upper)])]);
+        names
+            .iter()
+            .map(|purl| purl["pkg:npm/".len()..].to_owned())
+            .collect::<Vec<_>>()
+    };
+    let nothing: Has<'_> = Has::File(b"");
+    assert_eq!(seen(&[]), ["a@1", "b@1"]);
+    assert_eq!(seen(&[("app", Has::Folder)]), ["a@1", "b@1"]);
+    // Replaced, with a package and without one.
+    let c = package("c");
+    assert_eq!(
+        seen(&[("app/node_modules/a/package.json", Has::File(&c))]),
+        ["b@1", "c@1"]
+    );
+    assert_eq!(
+        seen(&[("app/node_modules/a/package.json", nothing)]),
+        ["b@1"]
+    );
+    assert_eq!(seen(&[("app", Has::Link("elsewhere"))]), ["b@1"]);
+    // Taken away: a file, a folder, the content of a folder, the content of the root.
+    assert_eq!(
+        seen(&[("app/node_modules/a/.wh.package.json", nothing)]),
+        ["b@1"]
+    );
+    assert_eq!(seen(&[(".wh.app", nothing)]), ["b@1"]);
+    assert_eq!(seen(&[("app/.wh..wh..opq", nothing)]), ["b@1"]);
+    assert_eq!(seen(&[(".wh..wh..opq", nothing)]), Vec::<String>::new());
+    // What only begins with the same letters stays, and so does what the same layer adds.
+    assert_eq!(
+        seen(&[(".wh.ap", nothing), (".wh.app2", nothing)]),
+        ["a@1", "b@1"]
+    );
+    assert_eq!(
+        seen(&[
+            ("app/.wh..wh..opq", nothing),
+            ("app/node_modules/c/package.json", Has::File(&c))
+        ]),
+        ["b@1", "c@1"]
+    );
+}
+
+#[test]
+fn all_platforms_of_an_index_and_no_attestations() {
+    let apk = |arch: &str| {
+        let database = format!("P:musl\nV:1\nA:{arch}\n");
+        tar_of(&[("lib/apk/db/installed", Has::File(database.as_bytes()))])
+    };
+    let mut blobs = Vec::new();
+    let mut manifests = Vec::new();
+    for (layer, media_type) in [
+        (apk("x86_64"), TAR),
+        (apk("aarch64"), TAR),
+        (b"{}  ".to_vec(), "application/vnd.in-toto+json"),
+    ] {
+        let (top, all) = manifest(&[layer], media_type);
+        manifests.push(descriptor(
+            &top,
+            "application/vnd.oci.image.manifest.v1+json",
+        ));
+        blobs.extend(all);
+    }
+    let index = json!({ "schemaVersion": 2, "manifests": manifests });
+    let index = blob(index.to_string().into_bytes());
+    blobs.push(index.clone());
+    assert_eq!(
+        purls(vec![image_of(&index, blobs)]),
+        [
+            "pkg:apk/alpine/musl@1?arch=aarch64",
+            "pkg:apk/alpine/musl@1?arch=x86_64"
+        ]
+    );
+}
+
+#[test]
+fn broken_layers_are_told_apart() {
+    let sound = tar_of(&[("etc/os-release", Has::File(&[b'#'; 5000]))]);
+    assert_eq!(
+        purls(vec![image(std::slice::from_ref(&sound))]),
+        Vec::<String>::new()
+    );
+    for broken in [
+        b"no tar at all, but some text".repeat(40),
+        sound[..3000].to_vec(),
+        gzip(&sound)[..60].to_vec(),
+        zstd::encode_all(sound.as_slice(), 3).unwrap()[..50].to_vec(),
+        b"\x1f\x8b\x08 and no gzip".to_vec(),
+    ] {
+        let (code, message) = wrong(image(std::slice::from_ref(&broken)));
+        assert_eq!(code, Code::ImageInvalid, "{message}");
+        assert!(message.contains(&Digest::of(&broken).to_hex()), "{message}");
+    }
+    // What was written over since the plan was made is not judged by what it is now.
+    for (change, expected) in [(1, Code::DigestMismatch), (0, Code::LengthMismatch)] {
+        let PlannedContent::Image(mut planned) = image(std::slice::from_ref(&sound)) else {
+            unreachable!("it is an image");
+        };
+        let digest = Digest::of(&sound);
+        let layer = planned
+            .blobs
+            .iter_mut()
+            .find(|b| b.blob.digest() == digest)
+            .unwrap();
+        let mut other = sound.clone();
+        other[3] ^= change;
+        other.resize(sound.len() + 1 - usize::from(change), 0);
+        layer.source = Source::Bytes(other);
+        assert_eq!(wrong(PlannedContent::Image(planned)).0, expected);
+    }
+    let PlannedContent::Image(mut planned) = image(&[sound]) else {
+        unreachable!("it is an image");
+    };
+    for blob in &mut planned.blobs {
+        if blob.blob.size() > 3000 {
+            blob.source = Source::File("/nowhere".into());
+        }
+    }
+    assert_eq!(wrong(PlannedContent::Image(planned)).0, Code::Io);
+}
+
+#[test]
+fn what_unpacks_to_far_more_than_it_is_long_is_refused() {
+    let huge = tar_of(&[("zeros", Has::File(&vec![0; 20 << 20]))]);
+    for packed in [gzip(&huge), zstd::encode_all(huge.as_slice(), 3).unwrap()] {
+        let (code, message) = wrong(image(&[packed]));
+        assert_eq!(code, Code::ImageInvalid);
+        assert!(
+            message.contains("unpacks to more than 200 times"),
+            "{message}"
+        );
+    }
+    let mut long_name = tar::Header::new_gnu();
+    long_name.set_entry_type(tar::EntryType::GNULongName);
+    long_name.set_size(8 << 20);
+    long_name.set_cksum();
+    let bytes = [long_name.as_bytes().as_slice(), &vec![b'a'; 8 << 20]].concat();
+    let (code, message) = wrong(image(&[bytes]));
+    assert_eq!(code, Code::ImageInvalid);
+    assert!(message.contains("too long a header"), "{message}");
+}
+
+#[test]
+fn trees_and_programs_are_looked_through() {
+    let file = |path: &str, bytes: &[u8]| PlannedEntry {
+        path: path.parse().unwrap(),
+        node: PlannedNode::File {
+            mode: Mode::Plain,
+            size: bytes.len() as u64,
+            source: Source::Bytes(bytes.to_vec()),
+        },
+    };
+    let tree = PlannedContent::Tree(vec![
+        file(
+            "node_modules/a/package.json",
+            br#"{"name":"a","version":"1"}"#,
+        ),
+        file("package.json", br#"{"name":"own","version":"1"}"#),
+    ]);
+    assert_eq!(purls(vec![tree]), ["pkg:npm/a@1"]);
+    let program = PlannedContent::File(PlannedFile {
+        source: Source::File("/nowhere".into()),
+        size: 1000,
+        executable: true,
+        expected: None,
+    });
+    assert_eq!(wrong(program).0, Code::Io);
+}
+
+#[test]
+fn a_layer_is_read_once_and_kept_by_its_digest() {
+    #[derive(Default)]
+    struct Memory(Mutex<Vec<(Digest, LayerPackages)>>);
+    impl LayerCache for Memory {
+        fn load(&self, layer: Digest) -> Option<LayerPackages> {
+            let kept = self.0.lock().unwrap();
+            kept.iter()
+                .find(|(digest, _)| *digest == layer)
+                .map(|(_, found)| found.clone())
+        }
+        fn store(&self, layer: Digest, found: &LayerPackages) {
+            self.0.lock().unwrap().push((layer, found.clone()));
+        }
+    }
+    let layer = |name: &str| {
+        let package = format!(r#"{{"name":"{name}","version":"1"}}"#);
+        tar_of(&[(
+            &format!("node_modules/{name}/package.json"),
+            Has::File(package.as_bytes()),
+        )])
+    };
+    let (base, a, b) = (layer("base"), layer("a"), layer("b"));
+    let images = || {
+        vec![
+            image(&[base.clone(), a.clone()]),
+            image(&[base.clone(), b.clone()]),
+        ]
+    };
+    let memory = Memory::default();
+    let first = find(&plan(images()), &memory, 2).unwrap();
+    assert_eq!(memory.0.lock().unwrap().len(), 3);
+    // Nothing can be read any more, and nothing is.
+    let mut gone = plan(images());
+    for artifact in &mut gone[0].artifacts {
+        let PlannedContent::Image(image) = &mut artifact.content else {
+            continue;
+        };
+        let kept = memory.0.lock().unwrap();
+        for blob in &mut image.blobs {
+            if kept.iter().any(|(digest, _)| *digest == blob.blob.digest()) {
+                blob.source = Source::File("/nowhere".into());
+            }
+        }
+    }
+    assert_eq!(find(&gone, &memory, 2).unwrap(), first);
+    assert_eq!(memory.0.lock().unwrap().len(), 3);
+    // What is kept survives being written down.
+    for (_, found) in &*memory.0.lock().unwrap() {
+        let text = serde_json::to_string(found).unwrap();
+        assert_eq!(
+            serde_json::from_str::<LayerPackages>(&text).unwrap(),
+            *found
+        );
+    }
+    // A layer that is broken is not kept.
+    let before = memory.0.lock().unwrap().len();
+    let broken = vec![image(&[b"broken".repeat(200)])];
+    assert!(find(&plan(broken), &memory, 1).is_err());
+    assert_eq!(memory.0.lock().unwrap().len(), before);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_layer_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
+        let _ = find(&plan(vec![image(&[bytes])]), &(), 1);
+    }
+
+    #[test]
+    fn no_changed_layer_panics(at in 0_usize..3000, to in proptest::num::u8::ANY) {
+        let mut layer = tar_of(&[
+            ("a", Has::Link("b")),
+            ("var/lib/dpkg/status", Has::File(STATUS)),
+        ]);
+        let at = at % layer.len();
+        layer[at] = to;
+        let _ = find(&plan(vec![image(&[layer])]), &(), 1);
+    }
+}
