@@ -85,6 +85,7 @@ impl Envelope {
                 sig: hex(&sig),
             });
         }
+        signatures.sort();
         Ok(Self {
             payload_type: written.payload_type,
             payload,
