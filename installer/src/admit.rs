@@ -15,6 +15,7 @@ use sealift_verifier::{
 
 use crate::{
     error::{Code, Denial, Error, NotAdmitted, Result},
+    facts, generation,
     site::{Context, Site},
 };
 
@@ -91,14 +92,13 @@ pub fn admit(site: &Site, authentic: Authentic) -> Result<Verdict> {
 pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Result<Vec<Denial>> {
     let state = site.state();
     let release = authentic.release();
-    let mut denials = Vec::new();
+    let mut facts = facts::of(site)?;
+    // Data can only take what the release itself leaves.
+    facts.hardware.disk = Some(space.free.saturating_sub(space.needed));
+    let running = generation::running(site)?;
+    let found = facts.check(release, running.as_ref());
+    let mut denials: Vec<Denial> = found.into_iter().map(Into::into).collect();
     let mut deny = |code, detail| denials.push(Denial { code, detail });
-    if let Some(product) = &state.product
-        && *product != release.product
-    {
-        let detail = format!("this site has {product}, the bundle {}", release.product);
-        deny(Code::ProductMismatch, detail);
-    }
     if let Some(newest) = &state.trust.newest
         && counter_holds(site, authentic)?
     {
@@ -114,12 +114,6 @@ pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Result<Vec<
             deny(Code::CounterReused, detail);
         }
     }
-    if let Some(floor) = &state.security_floor
-        && release.version.cmp_precedence(floor).is_lt()
-    {
-        let detail = format!("{} is below the security floor {floor}", release.version);
-        deny(Code::BelowSecurityFloor, detail);
-    }
     if space.needed > space.free {
         let detail = format!("{} bytes are needed, {} are free", space.needed, space.free);
         deny(Code::NoSpace, detail);
@@ -128,6 +122,8 @@ pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Result<Vec<
         let detail = format!("{} new files are needed, {free} are free", space.files);
         deny(Code::NoSpace, detail);
     }
+    // What cannot be helped at the site first, the same order every time.
+    denials.sort_by_key(|denial| denial.code);
     Ok(denials)
 }
 

@@ -35,10 +35,22 @@ sealift_verifier::codes! {
     CounterReused = "counter-reused", "the vendor published two releases under one counter: ask which is right, and for a new bundle";
     /// A version below what a committed release allows.
     BelowSecurityFloor = "below-security-floor", "releases below the security floor stay closed: take a newer one";
+    /// A release that does not follow the one that runs.
+    UpgradeFrom = "upgrade-from", "first install a release between the two: the message says which versions this one follows";
+    /// A release that was resolved for another mode than the site's.
+    ModeMismatch = "mode-mismatch", "ask the vendor for the bundle of the same release for this site's mode";
+    /// A release whose images are built for other machines.
+    PlatformMismatch = "platform-mismatch", "ask the vendor for a bundle for this machine";
+    /// The machine has less than the release needs.
+    HardwareInsufficient = "hardware-insufficient", "give the machine what it lacks, or ask the vendor for a release that needs less";
+    /// A release with other versions than the site's pins allow.
+    Pinned = "pinned", "if a pin has served its purpose, take it away with `pin remove`";
     /// Not enough free space or files.
     NoSpace = "no-space", "free space on the file system of the state folder, for example with `prune --keep 2`";
     /// There is no generation to go back to.
     NothingToGoBackTo = "nothing-to-go-back-to", "see `status` for the generations that are kept";
+    /// Going back to a release that cannot run on the data that newer ones have changed.
+    NoWayBack = "no-way-back", "go forward instead: ask the vendor for a release that corrects what is wrong";
     /// A generation that is not kept.
     GenerationUnknown = "generation-unknown", "see `status` for the generations that are kept";
     /// A kept generation whose files are not what they should be.
@@ -53,6 +65,12 @@ sealift_verifier::codes! {
     DurabilityUnknown = "durability-unknown", "check the disk and its cables, then run `fsck`";
     /// The check of the site found damage.
     DamageFound = "damage-found", "repair it with `fsck --from BUNDLE`, with the bundle of the damaged generation";
+    /// A pin that is not there.
+    NotPinned = "not-pinned", "see `pin list` for the pins of the site";
+    /// A capability that the release does not have.
+    CapabilityUnknown = "capability-unknown", "see `notices` for the capabilities of the release";
+    /// A bill of materials that the release does not have.
+    NoSbom = "no-sbom", "take one that the message names, or ask the vendor for it";
     /// The output is there already and is never overwritten.
     AlreadyExists = "already-exists", "nothing is ever overwritten: choose another name";
 }

@@ -27,18 +27,7 @@ use crate::{
 /// Every blob and every frame of a pack is held to its digest while it is written.
 pub fn export(site: &Ready<'_>, number: u64, output: &Path, ctx: &Context<'_>) -> Result<u64> {
     let generation = site.kept(number)?;
-    let subject = output.display().to_string();
-    let name = output
-        .file_name()
-        .ok_or_else(|| Error::new(Code::Usage, &subject, "is not the name of a file"))?;
-    let parent = match output.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let dir = Dir::open(parent)?;
-    if dir.status(name)?.is_some() {
-        return Err(Error::new(Code::AlreadyExists, subject, "is there already"));
-    }
+    let (dir, name) = Dir::of_file(output)?;
     let root = site.generation_dir(number)?;
     let head = generation::load_head(&root, generation)?;
     let delivery = delivery(&head)?;
@@ -49,16 +38,9 @@ pub fn export(site: &Ready<'_>, number: u64, output: &Path, ctx: &Context<'_>) -
         ctx,
     };
 
-    let writer = site.writer();
-    let mut partial = std::ffi::OsString::from(".");
-    partial.push(name);
-    partial.push(".partial");
-    let beside = dir.at(&partial);
-    // Left by an export that was cut.
-    writer.remove_file(beside)?;
     ctx.progress.begin("writing", source.length());
     let mut failure = None;
-    let written = writer.create(beside, 0o644, &mut |file| {
+    let written = site.writer().publish(dir.at(name), 0o644, &mut |file| {
         source.write(file).map_err(|e| {
             let error = io::Error::other(e.to_string());
             failure = Some(e);
@@ -66,19 +48,8 @@ pub fn export(site: &Ready<'_>, number: u64, output: &Path, ctx: &Context<'_>) -
         })
     });
     ctx.progress.end();
-    let finish = || {
-        writer.sync_file(beside)?;
-        writer.rename_new(beside, dir.at(name))?;
-        writer.sync_dir(&dir)
-    };
-    let result = written
-        .map_err(|e| failure.unwrap_or(e))
-        .and_then(|()| finish());
-    if result.is_err() {
-        // The first error is the one to tell.
-        let _ = writer.remove_file(beside);
-    }
-    result.map(|()| source.length())
+    written.map_err(|e| failure.unwrap_or(e))?;
+    Ok(source.length())
 }
 
 /// The delivery manifest out of a head that was held to its digest.

@@ -4,6 +4,7 @@
 //! ```text
 //! files/<capability>/<artifact>…     hard links to the store
 //! images/                            an OCI image layout, its blobs hard links to the store
+//! sbom/                              bills of materials, hard links to the store
 //! bundle/                            the small files of the bundle as they came
 //! ```
 
@@ -24,7 +25,7 @@ use sealift_verifier::{
 use crate::{
     disk::{Dir, Writer},
     error::{Code, Error, Result},
-    site::{BUNDLE, FILES, IMAGES},
+    site::{BUNDLE, FILES, IMAGES, SBOM, Site},
     state::{Generation, head_digest},
     store::{Form, Needs, Store, need},
 };
@@ -105,6 +106,10 @@ impl Contents {
             }
         }
         self.image_items(&mut items)?;
+        items.extend(self.release.sbom.iter().map(|sbom| {
+            let item = Item::Blob(blob_of(&sbom.file), form_of(&sbom.file));
+            (format!("{SBOM}/{}", sbom.format.file_name()), item)
+        }));
         items.extend(self.head.iter().map(|(path, bytes)| {
             (
                 format!("{BUNDLE}/{path}"),
@@ -144,6 +149,9 @@ impl Contents {
     /// The blobs that have to be in the store: all that are linked, and the trees themselves.
     pub fn needs(&self) -> Result<Needs> {
         let mut needs = Needs::new();
+        for sbom in &self.release.sbom {
+            need(&mut needs, blob_of(&sbom.file), form_of(&sbom.file));
+        }
         for (_, artifact) in self.release.artifacts() {
             match &artifact.content {
                 Content::Image(image) => {
@@ -301,6 +309,40 @@ pub fn in_shares<T: Sync>(
             result.and(other)
         })
     })
+}
+
+/// The release that runs; nothing if nothing does.
+pub fn running(site: &Site) -> Result<Option<Release>> {
+    let running = site.state().running();
+    running
+        .map(|generation| release(site, generation))
+        .transpose()
+}
+
+/// The release of a kept generation.
+pub fn release(site: &Site, generation: &Generation) -> Result<Release> {
+    let root = site.generation_dir(generation.number).map_err(|e| {
+        Error::new(
+            Code::GenerationDamaged,
+            format!("generation {}", generation.number),
+            e.to_string(),
+        )
+    })?;
+    load_release(&root, generation)
+}
+
+/// The content of a file of a kept generation that the release names, held to its digest. The caller bounds
+/// its length.
+pub fn read(root: &Dir, path: &str, file: &FileRef) -> Result<Vec<u8>> {
+    let subject = root.path().join(path).display().to_string();
+    let damaged = |why: String| Error::new(Code::GenerationDamaged, &subject, why);
+    let bytes = root
+        .read(path, file.size)
+        .map_err(|e| damaged(e.to_string()))?;
+    match Digest::of(&bytes) {
+        found if found == file.digest => Ok(bytes),
+        found => Err(damaged(format!("has the digest {found}"))),
+    }
 }
 
 /// Reads the release manifest of a kept generation and holds it to the digest in the state.

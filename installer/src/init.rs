@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sealift_verifier::{
     digest::{Digest, hex},
+    release::Mode,
     tuf::{ED25519, TrustedSet},
 };
 
@@ -24,6 +25,8 @@ pub struct Options {
     pub fingerprint: Option<Digest>,
     /// How much the local clock counts.
     pub clock: ClockPolicy,
+    /// The mode that the site runs in.
+    pub mode: Option<Mode>,
     /// The absolute path of the activate hook.
     pub activate_hook: Option<PathBuf>,
 }
@@ -75,6 +78,8 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
         clock: options.clock,
         activate_hook: hook,
         product: None,
+        mode: options.mode,
+        pins: Vec::new(),
         current: None,
         next: 1,
         trust: TrustState {

@@ -13,21 +13,27 @@ pub mod cli;
 pub mod disk;
 pub mod error;
 pub mod export;
+pub mod facts;
 pub mod fsck;
 pub mod generation;
 pub mod health;
 pub mod init;
 pub mod journal;
 pub mod lock;
+pub mod machine;
+pub mod notices;
+pub mod pins;
 pub mod plan;
 pub mod process;
 pub mod prune;
 pub mod recover;
 pub mod rollback;
+pub mod sbom;
 pub mod site;
 pub mod state;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod way_back;
 
 pub use error::{Code, Error, Result};

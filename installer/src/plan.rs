@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fs::File};
 use sealift_verifier::{
     bundle::Authentic,
     digest::Digest,
-    release::{Capability, Content, Release},
+    release::{Capability, Content, Mode, Release, ReleaseType, Severity},
     time::Time,
 };
-use semver::Version;
+use semver::{Version, VersionReq};
 use serde::Serialize;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     error::{Denial, Error, NotAdmitted, Result},
     generation,
     site::{Context, Site},
+    way_back::{self, Obstacle},
 };
 
 /// What an apply would change. The JSON form is stable: fields are added, never renamed or removed.
@@ -32,6 +33,19 @@ pub struct Plan {
     pub counter: u64,
     /// When the vendor published it.
     pub published: Time,
+    /// How far it may change what the one before did.
+    #[serde(rename = "type")]
+    pub release_type: Option<ReleaseType>,
+    /// The mode that it was resolved for.
+    pub mode: Option<Mode>,
+    /// Installed versions that may be upgraded to it.
+    pub upgrade_from: Option<VersionReq>,
+    /// The severity of the worst that it corrects.
+    pub severity: Option<Severity>,
+    /// Advisories that it corrects.
+    pub fixes: Vec<String>,
+    /// What is new, a line each.
+    pub changes: Vec<String>,
     /// Whether it was signed under a root for development.
     pub development: bool,
     /// The number that its generation gets.
@@ -58,6 +72,8 @@ pub struct Plan {
     pub space_free: u64,
     /// The security floor that the site has once this is committed.
     pub security_floor: Option<Version>,
+    /// What will stand between it and going back to the generation that runs now.
+    pub no_way_back: Vec<Obstacle>,
     /// What speaks against it.
     pub denials: Vec<PlanDenial>,
     #[serde(skip)]
@@ -119,6 +135,10 @@ pub struct Moved {
     pub from: Version,
     /// The version that would.
     pub to: Version,
+    /// Advisories that the version corrects.
+    pub fixes: Vec<String>,
+    /// What is new in the version, a line each.
+    pub changes: Vec<String>,
 }
 
 /// What happens to images, by their references.
@@ -168,13 +188,7 @@ pub fn of(site: &Site, authentic: &Authentic) -> Result<Plan> {
     } else {
         admit::denials(site, authentic, &space)?
     };
-    let running = match state.running() {
-        Some(g) => Some(generation::load_release(
-            &site.generation_dir(g.number)?,
-            g,
-        )?),
-        None => None,
-    };
+    let running = generation::running(site)?;
     let floor = state.security_floor.iter().chain(&release.security_floor);
     Ok(Plan {
         product: release.product.to_string(),
@@ -182,6 +196,12 @@ pub fn of(site: &Site, authentic: &Authentic) -> Result<Plan> {
         release: authentic.release_digest(),
         counter: authentic.counter(),
         published: release.published,
+        release_type: release.release_type,
+        mode: release.mode,
+        upgrade_from: release.upgrade_from.clone(),
+        severity: release.severity,
+        fixes: release.fixes.clone(),
+        changes: release.changes.clone(),
         development: authentic.root().is_development(),
         generation: state.next,
         current: state.running().map(|g| Running {
@@ -202,6 +222,9 @@ pub fn of(site: &Site, authentic: &Authentic) -> Result<Plan> {
         space_needed: space.needed,
         space_free: space.free,
         security_floor: floor.max_by(|a, b| a.cmp_precedence(b)).cloned(),
+        no_way_back: running
+            .map(|running| way_back::obstacles(release, &running))
+            .unwrap_or_default(),
         denials: refusal
             .iter()
             .map(|denial| PlanDenial {
@@ -244,14 +267,16 @@ fn capability_changes(old: Option<&Release>, new: &Release) -> CapabilityChanges
             continue;
         };
         let same = old == new;
-        let moved = |to: Version| Moved {
+        let moved = |new: Capability| Moved {
             name: name.clone(),
             from: old.version.clone(),
-            to,
+            to: new.version,
+            fixes: new.fixes,
+            changes: new.changes,
         };
         match new.version.cmp_precedence(&old.version) {
-            std::cmp::Ordering::Greater => changes.upgraded.push(moved(new.version)),
-            std::cmp::Ordering::Less => changes.downgraded.push(moved(new.version)),
+            std::cmp::Ordering::Greater => changes.upgraded.push(moved(new)),
+            std::cmp::Ordering::Less => changes.downgraded.push(moved(new)),
             std::cmp::Ordering::Equal => {
                 let list = if same {
                     &mut changes.unchanged

@@ -5,7 +5,9 @@ use crate::{
     error::{Code, Denial, Error, NotAdmitted, Result},
     generation,
     journal::Kind,
-    site::{Context, Ready},
+    pins,
+    site::{Context, Ready, Site},
+    way_back,
 };
 
 /// Activates the generation `to`, or the one that ran before the current one, with the same health checks
@@ -22,30 +24,21 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
     if site.state().current == Some(target) {
         return Ok(target);
     }
-    let dir = site.generation_dir(target).map_err(|e| {
-        Error::new(
-            Code::GenerationDamaged,
-            format!("generation {target}"),
-            e.to_string(),
-        )
-    })?;
-    let release = generation::load_release(&dir, &generation)?;
-    if let Some(floor) = &site.state().security_floor
-        && release.version.cmp_precedence(floor).is_lt()
-    {
-        let denial = Denial {
-            code: Code::BelowSecurityFloor,
-            detail: format!("{} is below the security floor {floor}", release.version),
-        };
-        let what = format!(
-            "generation {target}, {} {}",
-            release.product, release.version
-        );
+    let release = generation::release(site, &generation)?;
+    let mut denials = denials(site, target)?.into_iter();
+    if let Some(first) = denials.next() {
         return Err(Error::NotAdmitted(NotAdmitted {
-            what,
-            first: denial,
-            others: Vec::new(),
+            what: format!(
+                "generation {target}, {} {}",
+                release.product, release.version
+            ),
+            first,
+            others: denials.collect(),
         }));
+    }
+    // A wish about what comes does not close the way back, but whoever goes it should know.
+    for violation in pins::violated(&release, &site.state().pins) {
+        ctx.progress.note(&violation);
     }
     check_there(site, target)?;
     let mut success = site.state().clone();
@@ -61,6 +54,22 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
     activate::begin(site, target, Kind::Rollback)?;
     activate::activate(site, step, ctx)?;
     Ok(target)
+}
+
+/// Everything that speaks against going back to the kept generation `target`.
+pub fn denials(site: &Site, target: u64) -> Result<Vec<Denial>> {
+    let release = generation::release(site, site.kept(target)?)?;
+    let mut denials = Vec::new();
+    if let Some(floor) = &site.state().security_floor
+        && release.version.cmp_precedence(floor).is_lt()
+    {
+        denials.push(Denial {
+            code: Code::BelowSecurityFloor,
+            detail: format!("{} is below the security floor {floor}", release.version),
+        });
+    }
+    denials.extend(way_back::denials(site, target, &release)?);
+    Ok(denials)
 }
 
 /// A cheap look whether everything is where it should be; only `fsck` looks into it.

@@ -35,6 +35,8 @@ pub const CURRENT: &str = "current";
 pub const FILES: &str = "files";
 /// The OCI image layout, below a generation.
 pub const IMAGES: &str = "images";
+/// Bills of materials, below a generation.
+pub const SBOM: &str = "sbom";
 /// The small files of the bundle, below a generation.
 pub const BUNDLE: &str = "bundle";
 
@@ -156,6 +158,18 @@ impl Site {
                 "is not kept",
             )
         })
+    }
+
+    /// The number of a kept generation, the current one if none is named.
+    pub fn kept_or_current(&self, number: Option<u64>) -> Result<u64> {
+        match number.or(self.state.current) {
+            Some(number) => self.kept(number).map(|kept| kept.number),
+            None => Err(Error::new(
+                Code::GenerationUnknown,
+                "the current generation",
+                "nothing runs here",
+            )),
+        }
     }
 
     /// The store.

@@ -1,10 +1,13 @@
 //! `state.json`: the one committed truth of a site, as types.
 
-use sealift_verifier::{digest::Digest, json, path::Name, time::Time};
+use sealift_verifier::{digest::Digest, json, path::Name, release::Mode, time::Time};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    pins::Pin,
+};
 
 /// The version of the state that this program reads and writes.
 pub const FORMAT: u32 = 1;
@@ -33,6 +36,12 @@ pub struct State {
     /// What the vendor's releases have to be of; set by the first that was committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<Name>,
+    /// The mode that the site runs in; with none, releases for every mode are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// What the operator wants to stay, sorted by level, then name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
     /// The generation that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<u64>,
@@ -154,6 +163,10 @@ pub enum Action {
     Rollback,
     /// Old generations were removed.
     Prune,
+    /// A pin was set.
+    Pin,
+    /// A pin was taken away.
+    Unpin,
 }
 
 /// How it ended.
@@ -209,6 +222,9 @@ impl State {
             .any(|g| g.number >= self.next || g.number == 0)
         {
             return Err("a generation has a number that was not given yet".into());
+        }
+        if !self.pins.is_sorted_by(|a, b| a.place() < b.place()) {
+            return Err("pins are not sorted, each once".into());
         }
         let kept = |number: Option<u64>| number.is_none_or(|n| self.generation(n).is_some());
         if !kept(self.current) || !self.generations.iter().all(|g| kept(g.before)) {
@@ -307,6 +323,8 @@ pub(crate) mod tests {
             clock: ClockPolicy::Enforce,
             activate_hook: None,
             product: Some("acme".parse().unwrap()),
+            mode: None,
+            pins: Vec::new(),
             current: Some(4),
             next: 5,
             trust: TrustState {

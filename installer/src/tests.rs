@@ -1,6 +1,8 @@
 //! Whole operations on a site made by hand, without bundles: going back, pruning, recovering, checking.
 //! What needs bundles is tested through the programs, in the package `tests`.
 
+mod rules;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -37,6 +39,9 @@ use crate::{
     store::{self, Form, Store, need},
 };
 
+/// The content of every license text and bill of materials.
+const DOCUMENT: &[u8] = b"{\"what\": \"is in it\"}\n";
+
 fn now() -> Time {
     Time::from_unix(1_800_000_000).unwrap()
 }
@@ -52,13 +57,19 @@ fn context() -> Context<'static> {
 /// A site in a temporary folder.
 struct TestSite {
     temp: tempfile::TempDir,
+    /// What the release of a generation has beside what all have.
+    more: fn(u64, &mut Release),
 }
 
 impl TestSite {
     /// A site with these generations, the last one current. Generation 3 asks a health check that fails.
     fn new(numbers: &[u64]) -> Self {
+        Self::with(numbers, |_, _| {})
+    }
+
+    fn with(numbers: &[u64], more: fn(u64, &mut Release)) -> Self {
         let temp = tempfile::tempdir().unwrap();
-        let site = Self { temp };
+        let site = Self { temp, more };
         fs::create_dir(site.path()).unwrap();
         let dir = Dir::open(&site.path()).unwrap();
         let writer = Writer::new(&RealDisk);
@@ -91,6 +102,8 @@ impl TestSite {
             clock: ClockPolicy::Enforce,
             activate_hook: None,
             product: Some("acme".parse().unwrap()),
+            mode: None,
+            pins: Vec::new(),
             current,
             next: numbers.last().unwrap_or(&0) + 1,
             trust: TrustState {
@@ -186,7 +199,8 @@ impl TestSite {
             ],
         };
         let listed = json::to_canonical(&tree).unwrap();
-        let release = release(number, &shared, &listed);
+        let mut release = release(number, &shared, &listed);
+        (self.more)(number, &mut release);
         let bytes = json::to_canonical(&release).unwrap();
         let digest = Digest::of(&bytes);
         let mut head: Vec<(String, Vec<u8>)> = [
@@ -206,8 +220,10 @@ impl TestSite {
         let contents = Contents::new(release.clone(), head, |_| Ok(tree.clone())).unwrap();
         let mut needs = contents.needs().unwrap();
         need(&mut needs, blob(&listed), Form::Plain);
-        for bytes in [&own, &shared, &listed] {
-            let forms: Vec<Form> = needs[&Digest::of(bytes)].forms().collect();
+        let document = DOCUMENT.to_vec();
+        for bytes in [&own, &shared, &listed, &document] {
+            let forms = needs.get(&Digest::of(bytes)).into_iter();
+            let forms: Vec<Form> = forms.flat_map(|need| need.forms()).collect();
             let writer = Writer::new(&RealDisk);
             store
                 .add(writer, blob(bytes), &forms, &mut &bytes[..])
@@ -234,7 +250,15 @@ impl TestSite {
     }
 
     fn locked<'d>(&self, disk: &'d dyn Disk) -> Result<Locked<'d>> {
-        Locked::take(&self.path(), disk, "test", now())
+        // Other tests of this process start programs, which have every lock until they are what they are.
+        let mut tries = 100;
+        loop {
+            match Locked::take(&self.path(), disk, "test", now()) {
+                Err(e) if e.kind() == Some(Code::SiteLocked) && tries > 0 => tries -= 1,
+                other => return other,
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     fn ready<'d>(&self, disk: &'d dyn Disk) -> Result<Ready<'d>> {

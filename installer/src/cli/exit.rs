@@ -39,7 +39,13 @@ fn of(code: Code) -> u8 {
         | Code::CounterTooLow
         | Code::CounterReused
         | Code::BelowSecurityFloor
-        | Code::NoSpace => NOT_ADMITTED,
+        | Code::UpgradeFrom
+        | Code::ModeMismatch
+        | Code::PlatformMismatch
+        | Code::HardwareInsufficient
+        | Code::Pinned
+        | Code::NoSpace
+        | Code::NoWayBack => NOT_ADMITTED,
         Code::HealthCheckFailed | Code::ActivateHookFailed => WENT_BACK,
         Code::DurabilityUnknown => DURABILITY_UNKNOWN,
         _ => FAILED,

@@ -24,6 +24,8 @@ fn line(event: &Event) -> String {
         Action::Apply => "apply",
         Action::Rollback => "rollback",
         Action::Prune => "prune",
+        Action::Pin => "pin",
+        Action::Unpin => "unpin",
     };
     let outcome = match event.outcome {
         Outcome::Done => "done",

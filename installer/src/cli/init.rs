@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read as _, path::PathBuf};
 
 use clap::ValueEnum;
-use sealift_verifier::{digest::Digest, limits};
+use sealift_verifier::{digest::Digest, limits, release::Mode};
 use serde_json::json;
 
 use super::{Answer, Failed, Scene};
@@ -25,6 +25,9 @@ pub(super) struct Args {
     /// Whether what is expired by the local clock is refused, or only what is by signed times
     #[arg(long, value_enum, default_value_t = Clock::Enforce)]
     clock: Clock,
+    /// Where the site is: saas, dedicated, on-prem or edge; releases for another mode are refused
+    #[arg(long)]
+    mode: Option<Mode>,
     /// A program that restarts services; run after every move of `current` with `SEALIFT_CURRENT`,
     /// `SEALIFT_GENERATION`, `SEALIFT_PREVIOUS` and `SEALIFT_VERSION`, for at most 120 seconds
     #[arg(long, value_name = "PATH")]
@@ -53,6 +56,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
             Clock::Enforce => ClockPolicy::Enforce,
             Clock::Ignore => ClockPolicy::Ignore,
         },
+        mode: args.mode,
         activate_hook: hook
             .transpose()
             .map_err(|e| Error::io("activate hook", e))?,
@@ -72,6 +76,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         "site": state.site,
         "state-folder": folder,
         "root": { "version": state.trust.root, "fingerprint": fingerprint },
+        "mode": state.mode,
         "development": state.trust.development,
     });
     Ok(Answer { text, json })

@@ -5,15 +5,19 @@ mod apply;
 mod completions;
 pub mod exit;
 mod export;
+mod facts;
 mod fsck;
 mod history;
 mod init;
 mod man;
+mod notices;
+mod pin;
 mod plan;
 mod progress;
 mod prune;
 mod recover;
 mod rollback;
+mod sbom;
 mod status;
 
 use std::{
@@ -32,7 +36,7 @@ use sealift_verifier::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    disk::Disk,
+    disk::{Dir, Disk, Writer},
     error::{Code, Error, Result},
     site::{Context, DEFAULT, Locked, Ready, Site},
 };
@@ -71,6 +75,10 @@ enum Command {
     Rollback(rollback::Args),
     Status(status::Args),
     History(history::Args),
+    Pin(pin::Args),
+    Facts(facts::Args),
+    Sbom(sbom::Args),
+    Notices(notices::Args),
     Fsck(fsck::Args),
     Prune(prune::Args),
     Export(export::Args),
@@ -182,6 +190,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::Rollback(args) => rollback::run(args, &scene),
         Command::Status(args) => status::run(args, &scene),
         Command::History(args) => history::run(args, &scene),
+        Command::Pin(args) => pin::run(args, &scene),
+        Command::Facts(args) => facts::run(args, &scene),
+        Command::Sbom(args) => sbom::run(args, &scene),
+        Command::Notices(args) => notices::run(args, &scene),
         Command::Fsck(args) => fsck::run(args, &scene),
         Command::Prune(args) => prune::run(args, &scene),
         Command::Export(args) => export::run(args, &scene),
@@ -250,6 +262,12 @@ fn open_bundle(path: &Path) -> Result<(File, String)> {
     let fd = rustix::fs::open(path, flags, rustix::fs::Mode::empty())
         .map_err(|e| Error::io(&name, e.into()))?;
     Ok((File::from(fd), name))
+}
+
+/// Writes a new file somewhere outside the site.
+fn write_new(path: &Path, bytes: &[u8], disk: &dyn Disk) -> Result<()> {
+    let (dir, name) = Dir::of_file(path)?;
+    Writer::new(disk).publish(dir.at(name), 0o644, &mut |file| file.write_all(bytes))
 }
 
 /// A number of bytes for people.

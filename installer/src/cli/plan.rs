@@ -55,6 +55,12 @@ pub(super) fn text(plan: &Plan) -> String {
         "release digest {}, counter {}",
         plan.release, plan.counter
     ));
+    for (what, value) in about(plan) {
+        line(format!("{what}: {value}"));
+    }
+    for change in &plan.changes {
+        line(format!("  * {change}"));
+    }
     line(format!("running now: {now}"));
     if plan.development {
         line("signed with throw-away development keys".into());
@@ -79,6 +85,12 @@ pub(super) fn text(plan: &Plan) -> String {
                 "  {sign} {} {} -> {}",
                 moved.name, moved.from, moved.to
             ));
+            if !moved.fixes.is_empty() {
+                line(format!("      fixes {}", moved.fixes.join(", ")));
+            }
+            for change in &moved.changes {
+                line(format!("      * {change}"));
+            }
         }
     }
     for named in &capabilities.removed {
@@ -116,5 +128,28 @@ pub(super) fn text(plan: &Plan) -> String {
             "afterwards, nothing below {floor} can be activated"
         ));
     }
+    if let Some(running) = &plan.current {
+        for obstacle in &plan.no_way_back {
+            line(format!(
+                "afterwards, no rollback to generation {}: {obstacle}",
+                running.generation
+            ));
+        }
+    }
     text
+}
+
+/// What the vendor says of the release as a whole.
+fn about(plan: &Plan) -> Vec<(&'static str, String)> {
+    let mut about = Vec::new();
+    about.extend(plan.release_type.map(|t| ("type", t.to_string())));
+    about.extend(plan.mode.map(|mode| ("mode", mode.to_string())));
+    about.extend(plan.severity.map(|s| ("severity", s.to_string())));
+    if !plan.fixes.is_empty() {
+        about.push(("fixes", plan.fixes.join(", ")));
+    }
+    if let Some(from) = &plan.upgrade_from {
+        about.push(("upgrades from", from.to_string()));
+    }
+    about
 }

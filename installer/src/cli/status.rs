@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use sealift_verifier::{error::printable, release::Release};
+use serde_json::{Value, json};
 
-use super::{Answer, Failed, Scene, to_json};
-use crate::state::ClockPolicy;
+use super::{Answer, Failed, Scene, pin, to_json};
+use crate::{
+    error::Denial,
+    generation, rollback,
+    state::{ClockPolicy, State},
+};
 
 /// What is said wherever a root for development is trusted.
 pub(super) const DEVELOPMENT: &str =
@@ -17,16 +22,42 @@ pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.site()?;
-    let state = site.state();
-    let interrupted = site.interrupted()?.map(|phase| phase.describe());
-    let folder = site.dir().path().display().to_string();
+    let previous = site.state().previous();
+    // Status is for bad days too: a damaged generation says nothing here, and `fsck` tells.
+    let closed = previous.and_then(|number| rollback::denials(&site, number).ok());
+    let known = Known {
+        folder: site.dir().path().display().to_string(),
+        interrupted: site.interrupted()?.map(|phase| phase.describe()),
+        release: generation::running(&site).ok().flatten(),
+        closed: closed.unwrap_or_default(),
+        state: site.state(),
+    };
+    Ok(Answer {
+        text: text(&known),
+        json: json(&known),
+    })
+}
+
+/// What there is to show.
+struct Known<'a> {
+    state: &'a State,
+    folder: String,
+    interrupted: Option<String>,
+    /// What runs.
+    release: Option<Release>,
+    /// What speaks against a rollback.
+    closed: Vec<Denial>,
+}
+
+fn text(known: &Known<'_>) -> String {
+    let state = known.state;
     let trust = &state.trust;
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<16}{value}");
     };
     line("site", state.site.clone());
-    line("folder", folder.clone());
+    line("folder", known.folder.clone());
     match (state.running(), &state.product) {
         (Some(running), Some(product)) => {
             line(
@@ -37,11 +68,17 @@ pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
                 ),
             );
             line("release digest", running.release.to_string());
+            if let Some(severity) = known.release.as_ref().and_then(|r| r.severity) {
+                line("severity", severity.to_string());
+            }
         }
         _ => line("running", "nothing".into()),
     }
     if let Some(previous) = state.previous() {
         line("rollback to", format!("generation {previous}"));
+        for denial in &known.closed {
+            line("", format!("refused: {}", printable(&denial.detail)));
+        }
     }
     for generation in &state.generations {
         let current = if state.current == Some(generation.number) {
@@ -59,6 +96,12 @@ pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     }
     if let Some(floor) = &state.security_floor {
         line("security floor", floor.to_string());
+    }
+    if let Some(mode) = state.mode {
+        line("mode", mode.to_string());
+    }
+    for pin in &state.pins {
+        line("pinned", pin::line(pin));
     }
     line(
         "trusted root",
@@ -80,7 +123,7 @@ pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     if let Some(hook) = &state.activate_hook {
         line("activate hook", hook.clone());
     }
-    if let Some(what) = &interrupted {
+    if let Some(what) = &known.interrupted {
         line(
             "interrupted",
             format!("{what}; the next command recovers, or run `recover`"),
@@ -89,21 +132,39 @@ pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     if trust.development {
         text.push_str(DEVELOPMENT);
     }
-    let json = json!({
+    text
+}
+
+fn json(known: &Known<'_>) -> Value {
+    let state = known.state;
+    let trust = &state.trust;
+    json!({
         "site": state.site,
-        "state-folder": folder,
+        "state-folder": known.folder,
         "product": state.product,
         "current": state.running().map(to_json),
+        "release": known.release.as_ref().map(|release| json!({
+            "type": release.release_type,
+            "mode": release.mode,
+            "severity": release.severity,
+            "fixes": release.fixes,
+            "changes": release.changes,
+        })),
         "previous": state.previous(),
+        "previous-denials": known.closed.iter().map(|denial| json!({
+            "code": denial.code.name(),
+            "message": denial.detail,
+        })).collect::<Vec<_>>(),
         "generations": state.generations,
         "security-floor": state.security_floor,
+        "mode": state.mode,
+        "pins": state.pins,
         "root": { "version": trust.root, "fingerprint": trust.root_digest },
         "counter": trust.newest.as_ref().map(|newest| newest.counter),
         "time": trust.time,
         "clock": state.clock,
         "activate-hook": state.activate_hook,
         "development": trust.development,
-        "interrupted": interrupted,
-    });
-    Ok(Answer { text, json })
+        "interrupted": known.interrupted,
+    })
 }

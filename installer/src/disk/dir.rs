@@ -76,6 +76,19 @@ impl Dir {
         })
     }
 
+    /// Opens the folder that a file which a person named lies in, or is to lie in, and gives its name there.
+    pub fn of_file(path: &Path) -> Result<(Self, &OsStr)> {
+        let name = path.file_name().ok_or_else(|| {
+            let subject = path.display().to_string();
+            Error::new(Code::Usage, subject, "is not the name of a file")
+        })?;
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Ok((Self::open(parent)?, name))
+    }
+
     /// Opens the folder at a relative path below this one.
     pub fn dir(&self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();

@@ -153,6 +153,34 @@ impl<'d> Writer<'d> {
             .map_err(ReplaceError::DurabilityUnknown)
     }
 
+    /// Writes a file that nobody has seen before, durably: beside its place, synced, renamed there.
+    /// `already-exists` if something is there.
+    pub fn publish(self, at: At<'_>, mode: u32, fill: Fill<'_>) -> Result<()> {
+        if at.dir.status(at.name)?.is_some() {
+            return Err(Error::new(
+                Code::AlreadyExists,
+                at.path(),
+                "is there already",
+            ));
+        }
+        let mut partial = std::ffi::OsString::from(".");
+        partial.push(at.name);
+        partial.push(".partial");
+        let beside = at.dir.at(&partial);
+        let mut write = || {
+            // Left by a run that was cut.
+            self.remove_file(beside)?;
+            self.create(beside, mode, fill)?;
+            self.sync_file(beside)?;
+            self.rename_new(beside, at)?;
+            self.sync_dir(at.dir)
+        };
+        write().inspect_err(|_| {
+            // The first error is the one to tell.
+            let _ = self.remove_file(beside);
+        })
+    }
+
     /// Points a symbolic link somewhere else with one rename, durably.
     pub fn replace_link(self, at: At<'_>, target: &str) -> Result<()> {
         let name = temporary(at.name);

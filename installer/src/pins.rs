@@ -1,0 +1,153 @@
+//! What a site's operator wants to stay as it is, whatever the vendor publishes (ID-1 8.3: level, name,
+//! version, when, and why). A pin never changes what a release holds: it refuses releases that go against it.
+
+use sealift_verifier::{
+    facts::{self, Level, Wanted},
+    path::Name,
+    release::Release,
+    time::Time,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    disk::ReplaceError,
+    error::{Code, Error, Result},
+    site::{Context, Ready, Site},
+    state::{Action, Event, Outcome, State},
+};
+
+/// Pins of one site.
+const PINS: usize = 1000;
+/// Characters of a reason.
+const REASON: usize = 500;
+
+/// A version, or a range of versions, that a site keeps to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pin {
+    /// What is pinned.
+    pub level: Level,
+    /// Its name: the product for a platform, `suite/name` for a capability.
+    pub name: Name,
+    /// The versions that are allowed.
+    pub version: Wanted,
+    /// When it was set, by the local clock.
+    pub created: Time,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl Pin {
+    /// What there is one pin for.
+    pub fn place(&self) -> (Level, &Name) {
+        (self.level, &self.name)
+    }
+
+    fn describe(&self) -> String {
+        let reason = match self.reason.as_str() {
+            "" => String::new(),
+            reason => format!(" ({reason})"),
+        };
+        format!(
+            "{} {} {}{reason}",
+            self.level.name(),
+            self.name,
+            self.version
+        )
+    }
+}
+
+impl From<&Pin> for facts::Pin {
+    fn from(pin: &Pin) -> Self {
+        Self {
+            level: pin.level,
+            name: pin.name.clone(),
+            version: pin.version.clone(),
+            reason: pin.reason.clone(),
+        }
+    }
+}
+
+/// Sets a pin, durably, and returns the one that it replaces.
+pub fn add(site: &mut Ready<'_>, pin: Pin, ctx: &Context<'_>) -> Result<Option<Pin>> {
+    check(site, &pin)?;
+    let mut state = site.state().clone();
+    let before = take(&mut state, pin.level, &pin.name);
+    if state.pins.len() >= PINS {
+        return Err(Error::new(
+            Code::Usage,
+            pin.describe(),
+            format!("a site has at most {PINS} pins"),
+        ));
+    }
+    state.record(event(Action::Pin, &pin, ctx));
+    state.pins.push(pin);
+    state.pins.sort_by(|a, b| a.place().cmp(&b.place()));
+    commit(site, state)?;
+    Ok(before)
+}
+
+/// Takes a pin away, durably, and returns it.
+pub fn remove(site: &mut Ready<'_>, level: Level, name: &Name, ctx: &Context<'_>) -> Result<Pin> {
+    let mut state = site.state().clone();
+    let pin = take(&mut state, level, name).ok_or_else(|| {
+        let subject = format!("{} {name}", level.name());
+        Error::new(Code::NotPinned, subject, "is not pinned")
+    })?;
+    state.record(event(Action::Unpin, &pin, ctx));
+    commit(site, state)?;
+    Ok(pin)
+}
+
+/// How a release goes against pins, a sentence each.
+pub fn violated(release: &Release, pins: &[Pin]) -> Vec<String> {
+    let denials = facts::Facts {
+        pins: pins.iter().map(Into::into).collect(),
+        ..crate::facts::unknown()
+    }
+    .check(release, None);
+    denials.into_iter().map(|denial| denial.detail).collect()
+}
+
+fn check(site: &Site, pin: &Pin) -> Result<()> {
+    let bad = |why: String| Err(Error::new(Code::Usage, pin.describe(), why));
+    if pin.reason.chars().count() > REASON || pin.reason.chars().any(char::is_control) {
+        return bad(format!("a reason is one line of up to {REASON} characters"));
+    }
+    match &site.state().product {
+        Some(product) if pin.level == Level::Platform && *product != pin.name => {
+            bad(format!("the platform of this site is {product}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn take(state: &mut State, level: Level, name: &Name) -> Option<Pin> {
+    let at = state.pins.iter().position(|p| p.place() == (level, name))?;
+    Some(state.pins.remove(at))
+}
+
+fn event(action: Action, pin: &Pin, ctx: &Context<'_>) -> Event {
+    Event {
+        time: ctx.now,
+        action,
+        outcome: Outcome::Done,
+        generation: None,
+        from: None,
+        version: None,
+        release: None,
+        reason: pin.describe(),
+    }
+}
+
+fn commit(site: &mut Ready<'_>, state: State) -> Result<()> {
+    site.commit(state).map_err(|e| match e {
+        ReplaceError::Unchanged(e) => e,
+        ReplaceError::DurabilityUnknown(e) => Error::new(
+            Code::DurabilityUnknown,
+            "the pins are changed",
+            format!("but the disk failed afterwards: {e}"),
+        ),
+    })
+}
