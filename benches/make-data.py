@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Makes what the benchmark packs: a tree of many small files, and images with models.
 
-Usage: make-data.py tree DIR FILES BYTES | make-data.py release DIR MODEL_BYTES
+Usage: make-data.py tree DIR FILES BYTES | make-data.py release DIR MODEL_BYTES | make-data.py change DIR
 
 The content is made of a seeded generator, so every run packs the same bytes. Small files have the sizes
 and the compressibility of a Linux /usr (most below 8 KiB, some large, a third of the size after zstd -3);
 models are 16-bit floats around zero, as trained weights are, and hardly shrink.
+
+`change` makes the next release of either: 5 % of the tree, which lie together as the files of a capability do, or one layer
+of one image. The same again makes the first one.
 """
 
 import gzip
@@ -110,6 +113,48 @@ def release(folder, model_bytes):
         model(os.path.join(folder, "models", f"weights-{number}.bin"), model_bytes, number)
 
 
+def change(folder):
+    if os.path.isdir(os.path.join(folder, "images")):
+        change_image(os.path.join(folder, "images", "api"))
+        return
+    paths = sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
+    sizes = [os.path.getsize(path) for path in paths]
+    left = sum(sizes) // 20
+    for path, size in list(zip(paths, sizes))[len(paths) // 3 :]:
+        if left < 0:
+            break
+        left -= size
+        with open(path, "r+b") as file:
+            content = file.read()
+            file.seek(0)
+            # Other letters, which compress as well.
+            file.write(content.translate(OTHER))
+
+
+# Its own inverse.
+OTHER = bytes.maketrans(b"abcdefghijklmnopqrstuvwxyz", b"zyxwvutsrqponmlkjihgfedcba")
+
+
+def change_image(layout):
+    other = layout + ".other"
+    if os.path.isdir(other):
+        os.rename(layout, layout + ".first")
+        os.rename(other, layout)
+        os.rename(layout + ".first", other)
+        return
+    rng = random.Random(5)
+    vocabulary = words(random.Random(4))
+    with open(os.path.join(layout, "index.json")) as file:
+        manifest = json.load(file)["manifests"][0]["digest"]
+    blobs = os.path.join(layout, "blobs/sha256")
+    with open(os.path.join(blobs, manifest.removeprefix("sha256:"))) as file:
+        base = json.load(file)["layers"][0]["digest"]
+    with gzip.open(os.path.join(blobs, base.removeprefix("sha256:"))) as file:
+        base = file.read()
+    image(other, "latest", [base, layer(rng, vocabulary, 64 << 20)])
+    change_image(layout)
+
+
 def main():
     kind, folder = sys.argv[1:3]
     os.makedirs(folder, exist_ok=True)
@@ -117,6 +162,8 @@ def main():
         tree(folder, int(sys.argv[3]), int(sys.argv[4]))
     elif kind == "release":
         release(folder, int(sys.argv[3]))
+    elif kind == "change":
+        change(folder)
     else:
         sys.exit(__doc__)
 

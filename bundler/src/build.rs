@@ -11,18 +11,20 @@ use std::{
 use sealift_keys::signer::Signer;
 use sealift_verifier::{
     bundle::{Authentic, Bundle, Trust},
+    delivery::Pack,
     digest::{Digest, Hasher},
-    release::Release,
+    release::{BlobRef, Release},
+    tar,
     time::Time,
 };
 
 use crate::{
+    cache::Cache,
     error::{Code, Error, Result},
     head,
     metadata::{Roots, Statements},
     output::{beside, publish},
-    pack::{Packed, pack},
-    payload::Payload,
+    pack::{Known, Packed, Tools, look_up, pack},
     plan::{Plan, PlannedContent, PlannedNode},
     provenance::envelope,
 };
@@ -38,6 +40,10 @@ pub struct Built {
     pub packs: usize,
     /// How many blobs lie in packs and beside them.
     pub blobs: usize,
+    /// How many of its bytes were copied from the cache.
+    pub cached: u64,
+    /// How many bytes of sources were not read, because the cache knows them.
+    pub unread: u64,
     /// How many signatures are missing, and the file that their signers need.
     pub missing: Option<(u64, PathBuf)>,
 }
@@ -67,7 +73,7 @@ pub trait Progress: Sync {
 }
 
 /// Builds the bundle `out`. An existing file is replaced, at the very end and in one step. The bytes depend on
-/// nothing but `plan`, the contents it names, `roots` and the keys. With fewer signatures than the root
+/// nothing but `plan`, the contents it names, `roots` and the keys: `cache` only saves work. With fewer signatures than the root
 /// demands, the bundle is complete but for them, and `<out>.tosign` is left for the others.
 pub fn build(
     plan: &Plan,
@@ -75,6 +81,7 @@ pub fn build(
     signers: &[&dyn Signer],
     out: &Path,
     threads: usize,
+    cache: &Cache,
     progress: &dyn Progress,
 ) -> Result<Built> {
     let bytes = |count| progress.bytes(count);
@@ -90,16 +97,51 @@ pub fn build(
         Ok(members)
     };
     let attest = |release: &Release, digest| envelope(plan, release, digest, signers);
-    progress.stage(Stage::Pack(source_bytes(plan)));
     let mut file = beside(out)?;
-    let room = head::room(plan, &attest, &mut sign)?;
-    let payload = Payload::new(file.file(), room)?;
-    let packed = pack(plan, payload, threads, &bytes)?;
-    let digests = pack_digests(file.file(), &packed, threads)?;
-    let head = head::head(&packed.release, &packed.delivery, &digests, room, &attest, &mut sign)?;
-    file.file()
-        .write_all_at(&head, 0)
-        .map_err(|e| Error::io("the new bundle", e))?;
+    cache.set_present(file.file());
+    let unread = cache.unread();
+    // The one computes while the other asks the file system.
+    let (room, known) = std::thread::scope(|scope| {
+        let known = scope.spawn(|| look_up(plan, cache));
+        let room = head::room(plan, &attest, &mut sign);
+        (room, known.join().unwrap_or_default())
+    });
+    let room = room?;
+    let distrusted = cache.is_distrusted();
+    let mut once = |file: &File, known| {
+        progress.stage(Stage::Pack(source_bytes(plan)));
+        let tools = Tools {
+            cache,
+            known,
+            threads,
+            progress: &bytes,
+        };
+        pack(plan, file, room, &tools, |packed| {
+            let digests = pack_digests(file, &packed, &tools)?;
+            let head = head::head(
+                &packed.release,
+                &packed.delivery,
+                &digests,
+                room,
+                &attest,
+                &mut sign,
+            )?;
+            file.write_all_at(&head, 0)
+                .map_err(|e| Error::io("the new bundle", e))?;
+            let written = written(&packed, &digests);
+            Ok((packed, written))
+        })
+    };
+    let (packed, written) = match once(file.file(), known) {
+        // What the cache held was not so. With nothing taken from it, the bytes are those of a build without it.
+        Err(_) if cache.is_distrusted() && !distrusted => {
+            file.file()
+                .set_len(0)
+                .map_err(|e| Error::io("the new bundle", e))?;
+            once(file.file(), Known::new())
+        }
+        packed => packed,
+    }?;
     let mut statements =
         statements.ok_or_else(|| Error::new(Code::Io, "the new bundle", "was not written"))?;
     let missing = statements.missing(roots.newest())?;
@@ -107,7 +149,7 @@ pub fn build(
     let path = file.path();
     sync_and(file.file(), || match missing {
         // A release that nobody may sign yet cannot be verified; `seal` does that.
-        0 => check_payload(&open(&path, &trust, plan.release.published)?, threads, progress),
+        0 => check_written(&open(&path, &trust, plan.release.published)?, &written),
         _ => Ok(()),
     })?;
     let length = file
@@ -125,7 +167,16 @@ pub fn build(
             .map_err(|e| Error::io(request.display(), e))?;
         publish(note, &request)?;
     }
+    let kept = file.file().try_clone();
     publish(file, out)?;
+    cache.save();
+    if let Ok(kept) = kept {
+        let packs = packed.delivery.packs.iter().cloned().zip(&written);
+        cache.remember(
+            kept,
+            packs.map(|(pack, (start, stored))| (pack, *start, stored.digest())),
+        );
+    }
     Ok(Built {
         release: packed.delivery.release,
         bytes: length,
@@ -137,31 +188,86 @@ pub fn build(
             .map(|p| p.blobs.len())
             .sum::<usize>()
             + packed.delivery.blobs.len(),
+        cached: packed.cached,
+        unread: if cache.is_distrusted() {
+            0
+        } else {
+            cache.unread() - unread
+        },
         missing: (missing > 0).then_some((missing, request)),
     })
 }
 
-/// The digests of packs. A pack of one frame has the digest of that frame; the others are read again, from
-/// memory as a rule, because their first frame was written last.
-fn pack_digests(file: &File, packed: &Packed, threads: usize) -> Result<Vec<Digest>> {
-    let packs: Vec<_> = packed.delivery.packs.iter().zip(&packed.starts).collect();
+/// Where each member of the payload lies, and what was hashed when it was written.
+fn written(packed: &Packed, digests: &[Digest]) -> Vec<(u64, BlobRef)> {
+    let packs = packed.packs.iter().zip(&packed.delivery.packs).zip(digests);
+    let packs =
+        packs.map(|((place, pack), digest)| (place.start, BlobRef(*digest, pack.stored_size())));
+    let blobs = packed
+        .blobs
+        .iter()
+        .copied()
+        .zip(packed.delivery.blobs.iter().copied());
+    packs.chain(blobs).collect()
+}
+
+/// Holds what the verified metadata says of the payload to what was `written`. Every header and every byte between was
+/// compared when the bundle was opened; the content was hashed as it was written.
+fn check_written(authentic: &Authentic, written: &[(u64, BlobRef)]) -> Result<()> {
+    authentic.required_blobs()?;
+    let is_payload = |path: &str| path.starts_with("packs/") || path.starts_with("blobs/");
+    let members: Vec<_> = authentic
+        .members()
+        .filter(|(path, ..)| is_payload(path))
+        .collect();
+    // The payload is all that follows the manifests, so that its places are known from the end.
+    let mut end = authentic.length().saturating_sub(tar::END);
+    let mut places = written.iter().rev();
+    for (path, size, digest) in members.iter().rev() {
+        let start = end.saturating_sub(size + tar::padding(*size));
+        if places.next() != Some(&(start, BlobRef(*digest, *size))) {
+            return Err(Error::new(
+                Code::Io,
+                *path,
+                "is not what was written to the new bundle",
+            ));
+        }
+        end = start.saturating_sub(tar::BLOCK);
+    }
+    match places.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
+            Code::Io,
+            "the new bundle",
+            "lacks something that was written",
+        )),
+    }
+}
+
+/// The digests of packs. Those whose first frame was written last are read again, from memory as a rule, and kept in the
+/// cache on that occasion.
+fn pack_digests(file: &File, packed: &Packed, tools: &Tools<'_>) -> Result<Vec<Digest>> {
+    let packs: Vec<_> = packed.delivery.packs.iter().zip(&packed.packs).collect();
     let next = AtomicUsize::new(0);
+    let cache = tools.cache;
     let work = || -> Result<Vec<(usize, Digest)>> {
         let mut found = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some((pack, start)) = packs.get(number) else {
+            let Some((pack, written)) = packs.get(number) else {
                 return Ok(found);
             };
-            let digest = match pack.frames.as_slice() {
-                [frame] => frame.digest(),
-                _ => hash_at(file, **start, pack.stored_size())?,
+            let digest = match written.digest {
+                Some(digest) => digest,
+                None => read_pack(file, written.start, pack, cache)?,
             };
             found.push((number, digest));
         }
     };
     let mut found = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..tools.threads.max(1))
+            .map(|_| scope.spawn(work))
+            .collect();
         let mut all = Vec::new();
         for thread in threads {
             let early = |_| {
@@ -179,9 +285,11 @@ fn pack_digests(file: &File, packed: &Packed, threads: usize) -> Result<Vec<Dige
     Ok(found.into_iter().map(|(_, digest)| digest).collect())
 }
 
-fn hash_at(file: &File, mut position: u64, mut left: u64) -> Result<Digest> {
+fn read_pack(file: &File, mut position: u64, pack: &Pack, cache: &Cache) -> Result<Digest> {
+    let mut left = pack.stored_size();
     let mut buffer = vec![0; 1 << 20];
     let mut hasher = Hasher::default();
+    let mut entry = cache.begin_pack(&pack.blobs);
     while left > 0 {
         let count = usize::try_from(left)
             .unwrap_or(buffer.len())
@@ -189,21 +297,23 @@ fn hash_at(file: &File, mut position: u64, mut left: u64) -> Result<Digest> {
         let read = file.read_exact_at(&mut buffer[..count], position);
         read.map_err(|e| Error::io("the new bundle", e))?;
         hasher.update(&buffer[..count]);
+        if let Some(entry) = &mut entry {
+            entry.write(&buffer[..count]);
+        }
         (position, left) = (position + count as u64, left - count as u64);
     }
-    Ok(hasher.finish())
+    let digest = hasher.finish();
+    if let Some(entry) = entry {
+        entry.finish(pack, digest);
+    }
+    Ok(digest)
 }
 
 /// How many bytes packing will read.
 fn source_bytes(plan: &Plan) -> u64 {
     let artifacts = plan.capabilities.iter().flat_map(|c| &c.artifacts);
     let size = |content: &PlannedContent| match content {
-        PlannedContent::Image(image) => image
-            .blobs
-            .iter()
-            .filter(|b| b.compressible)
-            .map(|b| b.blob.size())
-            .sum(),
+        PlannedContent::Image(image) => image.blobs.iter().map(|b| b.blob.size()).sum(),
         PlannedContent::Tree(entries) => entries
             .iter()
             .map(|entry| match entry.node {

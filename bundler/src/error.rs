@@ -9,6 +9,8 @@ use crate::problem::Problems;
 sealift_verifier::codes! {
     /// The operating system refused to read or write something.
     Io = "io", "check the path, its permissions and the free space";
+    /// A cache folder that somebody other than the user who builds could fill.
+    CacheUnsafe = "cache-unsafe", "name a folder with `--cache` that belongs to you and that only you can write to (mode 0700)";
     /// The command line asks for something that makes no sense.
     Usage = "usage", "see --help";
     /// A definition has problems; each of them is listed.

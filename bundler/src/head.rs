@@ -10,7 +10,7 @@ use sealift_verifier::{
     delivery::{Delivery, Pack},
     digest::Digest,
     json,
-    limits::{FRAME_BYTES, STORED_FRAME_BYTES},
+    limits::STORED_FRAME_BYTES,
     oci,
     provenance::MEMBER as PROVENANCE,
     release::{BlobRef, Release},
@@ -21,7 +21,7 @@ use sealift_verifier::{
 use crate::{
     error::{Code, Error, Result},
     manifest::{Contents, release_with},
-    pack::{delivery_of, is_small},
+    pack::{Shortest, delivery_of, is_small},
     plan::{Plan, PlannedBlob, Source},
 };
 
@@ -37,7 +37,7 @@ pub(crate) type Attest<'a> = dyn Fn(&Release, Digest) -> Result<Vec<u8>> + 'a;
 pub(crate) fn room(plan: &Plan, attest: &Attest<'_>, sign: &mut Sign<'_>) -> Result<u64> {
     let mut longest = Longest {
         packs: Vec::new(),
-        open: 0,
+        open: Shortest::default(),
         next: 0,
     };
     let release = release_with(plan, &mut longest)?.release;
@@ -152,12 +152,12 @@ pub(crate) fn write_member(bytes: &mut Vec<u8>, path: &str, content: &[u8]) {
     bytes.extend(tar::zeros_after(size));
 }
 
-/// Packs that are at least as many and as long as the real ones. Leaving out a duplicate never makes another
-/// pack necessary: what comes after it is put together at least as well.
+/// Packs that are at least as many and as long as the real ones: each of small files ends as early as it could.
+/// However late a real one ends, and whatever is left out of it as a duplicate, none of these ends behind it.
 struct Longest {
     packs: Vec<Pack>,
-    /// Bytes in the open pack of small files, which is the last one that has a single frame.
-    open: u64,
+    /// The open pack of small files, which is the last one that has a single frame.
+    open: Shortest,
     next: u64,
 }
 
@@ -168,7 +168,6 @@ impl Longest {
         self.next += 1;
         let frame = BlobRef(digest, STORED_FRAME_BYTES as u64);
         let blob = BlobRef(digest, size);
-        let member = tar::member_size(size).unwrap_or(u64::MAX);
         if !is_small(size) {
             let mut pack = Pack {
                 frames: Vec::new(),
@@ -177,18 +176,16 @@ impl Longest {
             let frames = pack.frame_lengths().map_or(0, |lengths| lengths.len());
             pack.frames = vec![frame; frames];
             self.packs.push(pack);
-        } else if self.open > 0 && self.open + member + tar::END <= FRAME_BYTES as u64 {
-            self.open += member;
-            let open = self.packs.iter_mut().rfind(|pack| pack.frames.len() == 1);
-            if let Some(pack) = open {
-                pack.blobs.push(blob);
-            }
-        } else {
-            self.open = member;
+        } else if self.open.begins(size) {
             self.packs.push(Pack {
                 frames: vec![frame],
                 blobs: vec![blob],
             });
+        } else {
+            let open = self.packs.iter_mut().rfind(|pack| pack.frames.len() == 1);
+            if let Some(pack) = open {
+                pack.blobs.push(blob);
+            }
         }
         digest
     }

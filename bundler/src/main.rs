@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     time::UNIX_EPOCH,
 };
@@ -20,8 +21,22 @@ fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
         // What is no text is no number either, and is refused as such.
         source_date_epoch: std::env::var_os("SOURCE_DATE_EPOCH")
             .map(|text| text.to_string_lossy().into_owned()),
+        cache: cache(),
         now: Time::from_unix(i64::try_from(since.as_secs())?)?,
     })
+}
+
+/// `sealift` in the user's folder for caches (XDG base directories 0.8): relative paths are not followed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program's main reads the environment"
+)]
+fn cache() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let folder = given.filter(absolute).or_else(home).filter(absolute)?;
+    Some(folder.join("sealift"))
 }
 
 fn main() -> ExitCode {

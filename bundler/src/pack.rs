@@ -1,12 +1,16 @@
 //! Packing: reads each source once, hashes it, compresses frames beside that, and writes the payload of a
-//! bundle where it belongs.
+//! bundle where it belongs. What the cache knows is not read, and what it holds is copied.
 //!
 //! Small files are put together into packs of one frame; a larger one has a pack of its own, whose first
 //! frame holds its tar header and is written last, because only then is its digest known.
 
+mod small;
+
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
+    fs::File,
     io::{ErrorKind, Read},
+    sync::Arc,
 };
 
 use sealift_verifier::{
@@ -19,59 +23,140 @@ use sealift_verifier::{
     tar,
 };
 
+pub(crate) use self::small::Shortest;
+use self::small::Small;
 use crate::{
+    cache::{Cache, CachedPack},
     error::{Code, Error, Result},
     manifest::{Contents, expect, release_with},
-    payload::Payload,
-    plan::{Plan, PlannedBlob, PlannedContent, Source},
+    payload::{Copy, Origin, Payload},
+    plan::{Plan, PlannedBlob, PlannedContent, PlannedNode, Source},
 };
-
-/// Length of a tar header, and what members are padded to.
-const HEADER: usize = 512;
 
 /// Everything of a bundle but its signed metadata.
 #[derive(Debug)]
 pub(crate) struct Packed {
     pub(crate) release: Release,
     pub(crate) delivery: Delivery,
-    /// Where each pack begins in the file, its header left aside.
-    pub(crate) starts: Vec<u64>,
+    /// Each pack, in order.
+    pub(crate) packs: Vec<WrittenPack>,
+    /// Where each stored blob begins in the file, its header left aside.
+    pub(crate) blobs: Vec<u64>,
+    /// How many bytes were copied from the cache.
+    pub(crate) cached: u64,
 }
 
-/// Reads all that `plan` names and writes packs and blobs to `payload`. `progress` hears of source bytes
-/// that were read.
-pub(crate) fn pack(
+/// A pack in the file.
+#[derive(Debug)]
+pub(crate) struct WrittenPack {
+    /// Where it begins, its header left aside.
+    pub(crate) start: u64,
+    /// The digest of what was written there. Of a pack whose first frame was written last it is not known yet.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// The digests of sources that need not be read for it.
+pub(crate) type Known<'p> = HashMap<&'p Source, Digest>;
+
+/// Asks the cache for every file of `plan` that goes into a pack.
+pub(crate) fn look_up<'p>(plan: &'p Plan, cache: &Cache) -> Known<'p> {
+    let artifacts = plan.capabilities.iter().flat_map(|c| &c.artifacts);
+    let mut known = Known::new();
+    let mut ask = |source: &'p Source, size| {
+        known.extend(cache.known(source, size).map(|digest| (source, digest)));
+    };
+    for artifact in artifacts {
+        match &artifact.content {
+            PlannedContent::Image(image) => {
+                let blobs = image.blobs.iter().filter(|b| b.compressible);
+                blobs.for_each(|blob| ask(&blob.source, blob.blob.size()));
+            }
+            PlannedContent::Tree(entries) => entries.iter().for_each(|entry| {
+                if let PlannedNode::File { size, source, .. } = &entry.node {
+                    ask(source, *size);
+                }
+            }),
+            PlannedContent::File(file)
+            | PlannedContent::Config(file)
+            | PlannedContent::Notice(file) => ask(&file.source, file.size),
+        }
+    }
+    known
+}
+
+/// What packing works with.
+pub(crate) struct Tools<'a> {
+    pub(crate) cache: &'a Cache,
+    pub(crate) known: Known<'a>,
+    pub(crate) threads: usize,
+    /// Hears of source bytes that are done.
+    pub(crate) progress: &'a dyn Fn(u64),
+}
+
+/// Reads all that `plan` names and writes packs and blobs to `file`, from the byte `start` on. `meanwhile` is
+/// called when everything is known of them, while the last of them are still being copied. If something of the
+/// cache was not what it should be, this fails and the cache is distrusted.
+pub(crate) fn pack<T>(
     plan: &Plan,
-    mut payload: Payload<'_>,
-    threads: usize,
-    progress: &dyn Fn(u64),
-) -> Result<Packed> {
+    file: &File,
+    start: u64,
+    tools: &Tools<'_>,
+    meanwhile: impl FnOnce(Packed) -> Result<T>,
+) -> Result<T> {
+    std::thread::scope(|scope| {
+        let mut payload = Payload::new(scope, file, start, tools.threads)?;
+        let result = pack_to(plan, &mut payload, tools).and_then(meanwhile)?;
+        let damaged = payload.finish()?;
+        if damaged.is_empty() {
+            return Ok(result);
+        }
+        tools.cache.distrust();
+        for key in damaged {
+            tools.cache.remove_pack(key);
+        }
+        Err(Error::new(
+            Code::Io,
+            "the cache",
+            "holds packs that are damaged",
+        ))
+    })
+}
+
+fn pack_to(plan: &Plan, payload: &mut Payload<'_>, tools: &Tools<'_>) -> Result<Packed> {
     let stored = stored_blobs(plan);
     let mut packer = Packer {
-        compressor: Compressor::new(threads),
-        most_pending: threads.max(1) + 1,
-        payload: &mut payload,
+        compressor: Compressor::new(tools.threads),
+        most_pending: tools.threads.max(1) + 1,
+        payload,
         pending: VecDeque::new(),
         packs: Vec::new(),
-        starts: Vec::new(),
+        written: Vec::new(),
         open: Small::new(),
         seen: stored.iter().map(|s| s.blob.digest()).collect(),
-        progress,
+        cached: 0,
+        tools,
     };
     let release = release_with(plan, &mut packer)?.release;
     let last = std::mem::replace(&mut packer.open, Small::new());
     packer.close(last)?;
     packer.drain(0)?;
-    let Packer { packs, starts, .. } = packer;
-    for blob in stored {
-        store(blob, &mut payload, progress)?;
-    }
-    payload.finish()?;
+    let Packer {
+        packs,
+        written,
+        cached,
+        ..
+    } = packer;
+    let blobs = stored
+        .into_iter()
+        .map(|blob| store(blob, payload, tools.progress));
+    let blobs = blobs.collect::<Result<_>>()?;
     let delivery = delivery_of(plan, &release, packs)?;
     Ok(Packed {
         release,
         delivery,
-        starts,
+        packs: written,
+        blobs,
+        cached,
     })
 }
 
@@ -103,131 +188,76 @@ pub(crate) fn stored_blobs(plan: &Plan) -> Vec<&PlannedBlob> {
     blobs
 }
 
-/// Copies a blob as it is and holds it to its digest on the way.
-fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)) -> Result<()> {
+/// Has a blob copied as it is, and says where it begins.
+fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)) -> Result<u64> {
     let subject = stored.source.subject();
-    let mut reader = stored.source.open().map_err(|e| Error::io(&subject, e))?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 20];
-    let mut left = stored.blob.size();
-    payload.header(&tar::blob_path(stored.blob.digest()), left)?;
-    while left > 0 {
-        let most = usize::try_from(left)
-            .unwrap_or(buffer.len())
-            .min(buffer.len());
-        let count = reader
-            .read(&mut buffer[..most])
-            .map_err(|e| Error::io(&subject, e))?;
-        if count == 0 {
-            return Err(changed(
+    let io = |e| Error::io(&subject, e);
+    payload.header(&tar::blob_path(stored.blob.digest()), stored.blob.size())?;
+    let start = payload.position();
+    let (path, offset) = match &stored.source {
+        Source::File(path) => (path, 0),
+        Source::Slice { path, offset, .. } => (path, *offset),
+        Source::Bytes(bytes) => {
+            expect(
                 &stored.source,
-                "is shorter than its descriptor says",
-            ));
+                Digest::of(bytes),
+                Some(stored.blob.digest()),
+            )?;
+            payload.write(bytes)?;
+            payload.write(tar::zeros_after(stored.blob.size()))?;
+            return Ok(start);
         }
-        hasher.update(&buffer[..count]);
-        payload.write(&buffer[..count])?;
-        progress(count as u64);
-        left -= count as u64;
-    }
+    };
+    payload.copy(Copy {
+        from: Arc::new(File::open(path).map_err(io)?),
+        start: offset,
+        content: stored.blob,
+        origin: Origin::Vendor(subject.clone()),
+    })?;
     payload.write(tar::zeros_after(stored.blob.size()))?;
-    match hasher.finish() {
-        found if found == stored.blob.digest() => Ok(()),
-        found => {
-            let detail = format!(
-                "has the digest {found}, its descriptor says {}",
-                stored.blob.digest()
-            );
-            Err(Error::new(Code::DigestMismatch, subject, detail))
-        }
-    }
+    progress(stored.blob.size());
+    Ok(start)
 }
 
-/// The pack that small files go to: its tar, as far as it is filled.
-struct Small {
-    tar: Vec<u8>,
-    used: usize,
-    blobs: Vec<BlobRef>,
-}
-
-impl Small {
-    fn new() -> Self {
-        Self {
-            tar: vec![0; FRAME_BYTES],
-            used: 0,
-            blobs: Vec::new(),
-        }
-    }
-
-    /// Whether another file fits in, with the end of the archive behind it.
-    fn has_room(&self, size: usize) -> bool {
-        self.used + HEADER + size.next_multiple_of(HEADER) + tar::ZEROS.len() <= self.tar.len()
-    }
-
-    /// Reads a file to where it would lie. There has to be room.
-    fn read(&mut self, source: &Source, size: usize) -> Result<Digest> {
-        let io = |e| Error::io(source.subject(), e);
-        let start = self.used + HEADER;
-        // One more byte than there should be: a file that has grown fills it. Of a file, less is read
-        // than was asked for only at its end, so that the end need not be asked for again.
-        let place = &mut self.tar[start..=start + size];
-        let mut reader = source.open().map_err(io)?;
-        let mut filled = 0;
-        loop {
-            match reader.read(&mut place[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(io(e)),
-            }
-            if filled >= size && filled > 0 {
-                break;
-            }
-        }
-        if filled != size {
-            return Err(changed(source, "has another length than a moment ago"));
-        }
-        Ok(Digest::of(&place[..size]))
-    }
-
-    /// Keeps what was read last.
-    fn keep(&mut self, digest: Digest, size: usize) {
-        let header = tar::header(&tar::blob_path(digest), size as u64);
-        self.tar[self.used..][..HEADER].copy_from_slice(&header);
-        let end = self.used + HEADER + size;
-        self.used = end.next_multiple_of(HEADER);
-        self.tar[end..self.used].fill(0);
-        self.blobs.push(BlobRef(digest, size as u64));
-    }
-
-    /// The whole tar, and what lies in it.
-    fn finish(mut self) -> (Vec<u8>, Vec<BlobRef>) {
-        self.tar.truncate(self.used);
-        self.tar.extend(tar::ZEROS);
-        (self.tar, self.blobs)
-    }
+/// Something of a pack that is on its way to the bundle.
+enum Pending {
+    /// The only frame of another pack, with its blobs.
+    Pack(Vec<BlobRef>, PendingFrame),
+    /// The next frame of the newest pack.
+    Frame(PendingFrame),
+    /// Another pack, which only has to be copied.
+    Cached(CachedPack),
 }
 
 struct Packer<'a, 'f> {
     compressor: Compressor,
     most_pending: usize,
     payload: &'a mut Payload<'f>,
-    /// Frames under way, in the order of the bundle. A frame with blobs is a pack of its own; one without is
-    /// the next frame of the newest pack.
-    pending: VecDeque<(Vec<BlobRef>, PendingFrame)>,
+    /// In the order of the bundle.
+    pending: VecDeque<Pending>,
     packs: Vec<Pack>,
-    starts: Vec<u64>,
+    written: Vec<WrittenPack>,
     open: Small,
     seen: HashSet<Digest>,
-    progress: &'a dyn Fn(u64),
+    cached: u64,
+    tools: &'a Tools<'a>,
 }
 
 impl Contents for Packer<'_, '_> {
-    /// Reads a source once and puts it into a pack, unless its content is in the bundle already.
+    /// Puts a source into a pack, unless its content is in the bundle already. It is read at most once.
     fn file(&mut self, source: &Source, size: u64) -> Result<Digest> {
+        let known = match source {
+            Source::Bytes(bytes) => Some(Digest::of(bytes)),
+            _ => self.tools.known.get(source).copied(),
+        };
+        if let Some(known) = known.filter(|known| self.seen.contains(known)) {
+            (self.tools.progress)(size);
+            return Ok(known);
+        }
         if is_small(size) {
-            self.small(source, size)
+            self.small(source, size, known)
         } else {
-            self.large(source, size)
+            self.large(source, size, known)
         }
     }
 
@@ -241,37 +271,59 @@ impl Contents for Packer<'_, '_> {
 }
 
 impl Packer<'_, '_> {
-    fn small(&mut self, source: &Source, size: u64) -> Result<Digest> {
+    fn small(&mut self, source: &Source, size: u64, known: Option<Digest>) -> Result<Digest> {
         let length = usize::try_from(size).unwrap_or(usize::MAX);
         let mut next = (!self.open.has_room(length)).then(Small::new);
-        let digest = next
-            .as_mut()
-            .unwrap_or(&mut self.open)
-            .read(source, length)?;
-        (self.progress)(size);
+        let digest = match known {
+            Some(known) => known,
+            None => {
+                next.as_mut()
+                    .unwrap_or(&mut self.open)
+                    .read(source, length, self.tools.cache)?
+            }
+        };
+        (self.tools.progress)(size);
         if self.seen.insert(digest) {
             if let Some(next) = next {
                 let full = std::mem::replace(&mut self.open, next);
                 self.close(full)?;
             }
-            self.open.keep(digest, length);
+            self.open
+                .keep(digest, length, known.map(|_| source.clone()));
+            if self.open.ends() {
+                let full = std::mem::replace(&mut self.open, Small::new());
+                self.close(full)?;
+            }
         }
         Ok(digest)
     }
 
-    /// Compresses a pack of small files.
+    /// Takes a pack of small files from the cache, or compresses it.
     fn close(&mut self, small: Small) -> Result<()> {
-        let (tar, blobs) = small.finish();
-        if blobs.is_empty() {
+        if small.blobs().is_empty() {
             return Ok(());
         }
-        self.pending
-            .push_back((blobs, self.compressor.compress(tar)));
+        let pending = if let Some(found) = self.tools.cache.pack(small.blobs()) {
+            Pending::Cached(found)
+        } else {
+            let (tar, blobs) = small.finish(self.tools.cache)?;
+            Pending::Pack(blobs, self.compressor.compress(tar))
+        };
+        self.pending.push_back(pending);
         self.drain(self.most_pending)
     }
 
     /// Gives a file a pack of its own, unless its content turns out to be in the bundle already.
-    fn large(&mut self, source: &Source, size: u64) -> Result<Digest> {
+    fn large(&mut self, source: &Source, size: u64, known: Option<Digest>) -> Result<Digest> {
+        if let Some(digest) = known
+            && let Some(found) = self.tools.cache.pack(&[BlobRef(digest, size)])
+        {
+            self.seen.insert(digest);
+            self.pending.push_back(Pending::Cached(found));
+            (self.tools.progress)(size);
+            self.drain(self.most_pending)?;
+            return Ok(digest);
+        }
         self.drain(0)?;
         let path = Pack::path(self.packs.len());
         let start = self.payload.position();
@@ -279,43 +331,15 @@ impl Packer<'_, '_> {
             frames: Vec::new(),
             blobs: Vec::new(),
         });
-        self.starts.push(start + tar::BLOCK);
-        self.payload
-            .reserve(tar::BLOCK + HEADER_FRAME_BYTES as u64)?;
-
-        let io = |e| Error::io(source.subject(), e);
-        let mut reader = source.open().map_err(io)?;
-        let mut hasher = Hasher::default();
-        let mut left = size;
-        // What follows the content: its padding and the end of the archive.
-        let mut tail = tar::zeros_after(size).len() + tar::ZEROS.len();
-        while left > 0 || tail > 0 {
-            let most = left.min(FRAME_BYTES as u64);
-            let mut tar = vec![0; usize::try_from(most).unwrap_or(FRAME_BYTES)];
-            reader.read_exact(&mut tar).map_err(|e| match e.kind() {
-                ErrorKind::UnexpectedEof => changed(source, "is shorter than a moment ago"),
-                _ => io(e),
-            })?;
-            hasher.update(&tar);
-            (self.progress)(most);
-            left -= most;
-            if left == 0 {
-                let more = tail.min(FRAME_BYTES - tar.len());
-                tar.resize(tar.len() + more, 0);
-                tail -= more;
-            }
-            self.pending
-                .push_back((Vec::new(), self.compressor.compress(tar)));
-            self.drain(self.most_pending)?;
-        }
-        if reader.read(&mut [0]).map_err(io)? != 0 {
-            return Err(changed(source, "is longer than a moment ago"));
-        }
-        self.drain(0)?;
-        let digest = hasher.finish();
+        self.written.push(WrittenPack {
+            start: start + tar::BLOCK,
+            digest: None,
+        });
+        self.payload.reserve(tar::BLOCK + HEADER_FRAME_BYTES as u64);
+        let digest = self.frames(source, size)?;
         let Some(pack) = self.packs.last_mut().filter(|_| self.seen.insert(digest)) else {
             self.packs.pop();
-            self.starts.pop();
+            self.written.pop();
             self.payload.rewind(start)?;
             return Ok(digest);
         };
@@ -330,33 +354,99 @@ impl Packer<'_, '_> {
         Ok(digest)
     }
 
+    /// Reads a large file and makes it the frames of the newest pack; gives its digest.
+    fn frames(&mut self, source: &Source, size: u64) -> Result<Digest> {
+        let io = |e| Error::io(source.subject(), e);
+        let mut reader = source.open().map_err(io)?;
+        let watch = self.tools.cache.watch(source, &reader);
+        let mut hasher = Hasher::default();
+        let mut left = size;
+        // What follows the content: its padding and the end of the archive.
+        let mut tail = tar::zeros_after(size).len() + tar::ZEROS.len();
+        while left > 0 || tail > 0 {
+            let most = left.min(FRAME_BYTES as u64);
+            let mut tar = vec![0; usize::try_from(most).unwrap_or(FRAME_BYTES)];
+            reader.read_exact(&mut tar).map_err(|e| match e.kind() {
+                ErrorKind::UnexpectedEof => changed(source, "is shorter than a moment ago"),
+                _ => io(e),
+            })?;
+            hasher.update(&tar);
+            (self.tools.progress)(most);
+            left -= most;
+            if left == 0 {
+                let more = tail.min(FRAME_BYTES - tar.len());
+                tar.resize(tar.len() + more, 0);
+                tail -= more;
+            }
+            self.pending
+                .push_back(Pending::Frame(self.compressor.compress(tar)));
+            self.drain(self.most_pending)?;
+        }
+        if reader.read(&mut [0]).map_err(io)? != 0 {
+            return Err(changed(source, "is longer than a moment ago"));
+        }
+        self.drain(0)?;
+        let digest = hasher.finish();
+        self.tools.cache.learn(watch, &reader, digest);
+        Ok(digest)
+    }
+
     /// Writes finished frames until at most `most` are under way.
     fn drain(&mut self, most: usize) -> Result<()> {
         while self.pending.len() > most {
-            let Some((blobs, frame)) = self.pending.pop_front() else {
-                break;
-            };
-            let frame = frame.wait().map_err(|e| Error::io("a frame", e))?;
-            let stored = BlobRef(frame.digest, frame.bytes.len() as u64);
-            if blobs.is_empty() {
-                self.payload.write(&frame.bytes)?;
-                if let Some(pack) = self.packs.last_mut() {
-                    pack.frames.push(stored);
+            match self.pending.pop_front() {
+                None => break,
+                Some(Pending::Frame(frame)) => {
+                    let (bytes, stored) = finished(frame)?;
+                    self.payload.write(&bytes)?;
+                    if let Some(pack) = self.packs.last_mut() {
+                        pack.frames.push(stored);
+                    }
                 }
-            } else {
-                self.payload
-                    .header(&Pack::path(self.packs.len()), stored.size())?;
-                self.starts.push(self.payload.position());
-                self.payload.write(&frame.bytes)?;
-                self.payload.write(tar::zeros_after(stored.size()))?;
-                self.packs.push(Pack {
-                    frames: vec![stored],
-                    blobs,
-                });
+                Some(Pending::Pack(blobs, frame)) => {
+                    let (bytes, stored) = finished(frame)?;
+                    let frames = vec![stored];
+                    let pack = Pack { frames, blobs };
+                    self.begin(&pack, stored.digest())?;
+                    self.payload.write(&bytes)?;
+                    self.payload.write(tar::zeros_after(stored.size()))?;
+                    self.tools.cache.keep_pack(&pack, &bytes, stored.digest());
+                    self.packs.push(pack);
+                }
+                Some(Pending::Cached(found)) => {
+                    let size = found.pack.stored_size();
+                    self.begin(&found.pack, found.digest)?;
+                    self.payload.copy(Copy {
+                        from: found.file,
+                        start: found.start,
+                        content: BlobRef(found.digest, size),
+                        origin: Origin::Cache(found.key),
+                    })?;
+                    self.payload.write(tar::zeros_after(size))?;
+                    self.packs.push(found.pack);
+                    self.cached += size;
+                }
             }
         }
         Ok(())
     }
+
+    /// Writes the header of the next pack.
+    fn begin(&mut self, pack: &Pack, digest: Digest) -> Result<()> {
+        let path = Pack::path(self.packs.len());
+        self.payload.header(&path, pack.stored_size())?;
+        self.written.push(WrittenPack {
+            start: self.payload.position(),
+            digest: Some(digest),
+        });
+        Ok(())
+    }
+}
+
+fn finished(frame: PendingFrame) -> Result<(Vec<u8>, BlobRef)> {
+    let frame = frame.wait().map_err(|e| Error::io("a frame", e))?;
+    let stored = BlobRef(frame.digest, frame.bytes.len() as u64);
+    Ok((frame.bytes, stored))
 }
 
 /// Whether a file shares a pack with others.

@@ -117,11 +117,15 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for byte in text.bytes() {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
+    // Hardly any text has something to escape: it is copied as a whole.
+    for part in text.split_inclusive(['"', '\\']) {
+        match part.as_bytes() {
+            [start @ .., last @ (b'"' | b'\\')] => {
+                out.extend_from_slice(start);
+                out.extend([b'\\', *last]);
+            }
+            whole => out.extend_from_slice(whole),
         }
-        out.push(byte);
     }
     out.push(b'"');
 }

@@ -2,13 +2,14 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
+use indicatif::DecimalBytes;
 use sealift_keys::{
     passphrase::{PassphraseSource, Passphrases},
     signer::{FileSigner, Signer},
 };
 use serde_json::json;
 
-use super::{Answer, Surroundings, progress::Bars};
+use super::{Answer, Surroundings, cache::CacheArgs, progress::Bars};
 use crate::{
     build::{self, threads},
     check, collect,
@@ -43,6 +44,8 @@ pub(super) struct Args {
     /// Only say what would be built: read all definitions and contents, write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
@@ -80,14 +83,33 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         .map(|path| FileSigner::open(path, &mut passphrases));
     let signers = signers.collect::<Result<Vec<_>, _>>()?;
     let signers: Vec<&dyn Signer> = signers.iter().map(|s| s as _).collect();
-    let built = build::build(&plan, &roots, &signers, &args.out, threads(), &Bars::new())?;
+    let (cache, unusable) = args.cache.open(around)?;
+    let built = build::build(
+        &plan,
+        &roots,
+        &signers,
+        &args.out,
+        threads(),
+        &cache,
+        &Bars::new(),
+    )?;
 
     let out = args.out.display();
-    let size = indicatif::DecimalBytes(built.bytes);
+    let size = DecimalBytes(built.bytes);
     let mut text = format!(
         "{out}: {} {}, release counter {}, {size}\nrelease digest {}\n",
         plan.release.product, plan.release.version, plan.counter, built.release
     );
+    if built.cached > 0 {
+        let (cached, unread) = (DecimalBytes(built.cached), DecimalBytes(built.unread));
+        let _ = writeln!(
+            text,
+            "from the cache: {cached} of it; {unread} of content were not read"
+        );
+    }
+    if let Some(reason) = &unusable {
+        let _ = writeln!(text, "without a cache: {reason}");
+    }
     if let Some((count, request)) = &built.missing {
         let request = request.display();
         let _ = write!(
@@ -107,6 +129,9 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             "bytes": built.bytes,
             "packs": built.packs,
             "blobs": built.blobs,
+            "cached-bytes": built.cached,
+            "unread-bytes": built.unread,
+            "cache-unusable": unusable,
             "sealed": built.missing.is_none(),
             "signatures-missing": built.missing.as_ref().map_or(0, |(count, _)| *count),
             "tosign": built.missing.as_ref().map(|(_, request)| request),

@@ -1,5 +1,6 @@
 //! Building: the same bytes everywhere, several signers, bad input, and what is left when it ends early.
 
+mod cache;
 mod cut;
 mod input;
 mod sealing;
