@@ -55,6 +55,42 @@ sealift_verifier::codes! {
     HealthInvalid = "health-invalid", "give each check exactly one of exec, http and tcp";
     /// A `capability.toml` that says another name or version than the folder it lies in.
     DefinitionMismatch = "definition-mismatch", "name and version have to be those of the folder below `capabilities`";
+    /// Versions that exclude each other.
+    Unresolvable = "unresolvable", "relax a pin, or add versions to the catalog that fit";
+    /// A version that the catalog does not have, or that does not enter by itself.
+    VersionMissing = "version-missing", "name a version that is there, or add it to the catalog";
+    /// A capability that the catalog does not have.
+    CapabilityUnknown = "capability-unknown", "correct the name, or add the capability to the catalog";
+    /// A suite that the catalog does not have.
+    SuiteUnknown = "suite-unknown", "correct the name, or add the suite to the catalog";
+    /// A platform that the catalog does not have.
+    PlatformUnknown = "platform-unknown", "platforms are named after the product: add one, or remove the pin";
+    /// Capabilities that require each other.
+    RequirementCycle = "requirement-cycle", "remove one of these requirements: none of the circle could be started first";
+    /// Capabilities that stand in for each other.
+    SubstituteCycle = "substitute-cycle", "name a capability as substitute that may run in the mode itself";
+    /// A version that was withdrawn.
+    Yanked = "yanked", "list another version; only the release definition can pin one that was withdrawn";
+    /// Something that may not run in the mode, and for which nothing stands in.
+    ModeUnavailable = "mode-unavailable", "add the mode to `modes`, or name a capability in [substitutes]";
+    /// A configuration schema that is no JSON Schema 2020-12 that stands alone.
+    SchemaInvalid = "schema-invalid", "write it in JSON Schema 2020-12, and refer to nothing but #/$defs/… of the same file";
+    /// Defaults that do not satisfy the configuration schema.
+    DefaultsInvalid = "defaults-invalid", "correct the defaults or the schema: a site that says nothing runs with these defaults";
+    /// A release below what its changes ask for: they break or add something.
+    ReleaseTypeTooLow = "release-type-too-low", "raise the version as far as the changes ask for, or take them back";
+    /// A release type that its version says otherwise.
+    ReleaseTypeMismatch = "release-type-mismatch", "correct `type` or `version`, or leave `type` out: it follows from the version";
+    /// A version that is not above that of the release before.
+    VersionNotHigher = "version-not-higher", "each release has a higher version than the one before";
+    /// A counter that is not above that of the release before.
+    CounterNotHigher = "counter-not-higher", "the counter grows with every release published: sites refuse a lower one";
+    /// An `upgrade-from` that leaves out the release before.
+    UpgradeFromExcludes = "upgrade-from-excludes-previous", "admit the release before: nobody could ever upgrade from it";
+    /// A release before that is of another product, or for another mode.
+    PreviousMismatch = "previous-mismatch", "name the release that this one comes after, for the same mode";
+    /// Facts of a site that cannot be read.
+    FactsInvalid = "facts-invalid", "take the file as `sealift-installer facts` writes it at the site";
     /// A path that leaves the catalog.
     PathOutside = "path-outside", "keep everything that a release is made of inside the catalog folder";
     /// A path or a name of a file that cannot be delivered.
@@ -79,6 +115,12 @@ sealift_verifier::codes! {
     ImagePlatform = "image-platform", "build the image for it, or correct `platforms` in RELEASE.toml";
     /// Something that looks like a secret in a configuration.
     SecretFound = "secret-found", "remove it and revoke it: secrets belong to the site, never into a bundle";
+    /// A license expression that is none.
+    LicenseInvalid = "license-invalid", "write an SPDX license expression, such as MIT OR Apache-2.0 (https://spdx.org/licenses)";
+    /// A license that the vendor's list does not accept.
+    LicenseRefused = "license-refused", "replace what has this license, or accept it in `[exceptions]` of licenses.toml";
+    /// A package whose license nobody knows, where the vendor's list asks for one.
+    LicenseUnknown = "license-unknown", "find out, then accept the package with \"NOASSERTION\" in `[exceptions]` of licenses.toml";
     /// A folder of roots that cannot be used.
     RootInvalid = "root-invalid", "name the folder that holds 1.root.json and all its successors, as sealift-keys writes them";
     /// A key that the root does not name for releases.

@@ -226,6 +226,23 @@ impl<'d, 't> Fields<'d, 't> {
     /// A list of strings, if the key is there.
     pub(crate) fn texts(&mut self, key: &'static str) -> Option<Located<Vec<Located<String>>>> {
         let found = self.take(key)?;
+        self.texts_in(found)
+    }
+
+    /// A table whose keys are not known beforehand: its lists of strings by their keys.
+    pub(crate) fn text_lists(
+        &mut self,
+        key: &'static str,
+    ) -> BTreeMap<String, Located<Vec<Located<String>>>> {
+        let lists = self.table(key).map(|table| table.left).unwrap_or_default();
+        let list = |(name, (at, value)): (&str, _)| {
+            let list = self.texts_in(Located { value, at })?;
+            Some((name.to_owned(), list))
+        };
+        lists.into_iter().filter_map(list).collect()
+    }
+
+    fn texts_in(&self, found: Located<Value<'t>>) -> Option<Located<Vec<Located<String>>>> {
         let Some(items) = found.value.get_ref().as_array() else {
             self.wrong_type(&found.at, "a list of strings", found.value);
             return None;
@@ -403,7 +420,7 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 }
 
 /// Whether `a` is probably a misspelt `b`: at most two letters were added, left out or exchanged.
-fn is_near(a: &str, b: &str) -> bool {
+pub(crate) fn is_near(a: &str, b: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a.len().abs_diff(b.len()) > 2 {
         return false;

@@ -6,3 +6,6 @@
 
 pub mod expression;
 pub mod names;
+mod rules;
+
+pub use rules::{LicenseRules, PackageReport, Unknown};

@@ -1,3 +1,70 @@
-//! Bills of materials.
+//! Bills of materials of a whole release: its capabilities, images and files, and the packages of others in
+//! them, as CycloneDX 1.6, SPDX 2.3 and SPDX 3.0.1.
+//!
+//! [`packages`] finds what was not made by the vendor, [`model`] puts everything into one order with one set of
+//! numbers, [`cyclonedx`](mod@cyclonedx), [`spdx2`](mod@spdx2) and [`spdx3`](mod@spdx3) write it down.
+//! A document depends on the release and its packages alone: no clock, nothing random. Its length does not
+//! depend on the values of digests, so that room can be kept for it before they are known.
 
+mod cyclonedx;
+mod model;
 pub mod packages;
+mod spdx2;
+mod spdx3;
+
+use sealift_verifier::release::SbomFormat;
+use serde::Serialize;
+
+use self::{model::Model, packages::Packages};
+use crate::{
+    diff::Side,
+    error::{Code, Error, Result},
+};
+
+/// What a bill of materials is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct SbomInput<'a> {
+    /// The release with its trees; what its manifest says of bills of materials does not matter.
+    pub side: &'a Side,
+    /// The packages of others.
+    pub packages: &'a Packages,
+}
+
+/// Who wrote the documents, in all of them.
+const TOOL: &str = "sealift-bundler";
+
+/// All documents, in the order of their formats.
+///
+/// # Errors
+/// Only what cannot be written as JSON.
+pub fn documents(input: &SbomInput<'_>) -> Result<Vec<(SbomFormat, Vec<u8>)>> {
+    let model = Model::new(input)?;
+    Ok(vec![
+        (SbomFormat::CycloneDx, cyclonedx::write(&model)?),
+        (SbomFormat::Spdx2, spdx2::write(&model)?),
+        (SbomFormat::Spdx3, spdx3::write(&model)?),
+    ])
+}
+
+/// The release as CycloneDX 1.6 JSON (ECMA-424).
+pub fn cyclonedx(input: &SbomInput<'_>) -> Result<Vec<u8>> {
+    cyclonedx::write(&Model::new(input)?)
+}
+
+/// The release as SPDX 2.3 JSON.
+pub fn spdx2(input: &SbomInput<'_>) -> Result<Vec<u8>> {
+    spdx2::write(&Model::new(input)?)
+}
+
+/// The release as SPDX 3.0.1 JSON-LD.
+pub fn spdx3(input: &SbomInput<'_>) -> Result<Vec<u8>> {
+    spdx3::write(&Model::new(input)?)
+}
+
+fn to_json(document: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(document)
+        .map_err(|e| Error::new(Code::Io, "the bill of materials", e.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 )]
 
 mod build;
+mod compat;
 mod cuts;
 mod docs;
 mod errors;
@@ -13,6 +14,7 @@ mod hostile;
 mod interop;
 mod others;
 mod provenance;
+mod sbom;
 mod schemas;
 mod site;
 mod size;

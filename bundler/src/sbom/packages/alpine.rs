@@ -9,8 +9,8 @@ pub(super) fn packages(text: &str) -> Vec<Package> {
     text.split("\n\n")
         .filter_map(|paragraph| {
             let field = |key: &str| {
-                let lines = paragraph.lines();
-                lines.filter_map(|line| line.strip_prefix(key)).next()
+                let mut lines = paragraph.lines();
+                lines.find_map(|line| line.strip_prefix(key))
             };
             let mut package = Package::new(Ecosystem::Alpine, field("P:")?, field("V:")?)?;
             let arch = field("A:").unwrap_or_default();

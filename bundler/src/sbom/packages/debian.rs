@@ -56,9 +56,12 @@ pub(super) fn license(text: &str) -> Option<String> {
     let several = licenses.len() > 1;
     let parts: Vec<String> = licenses
         .into_iter()
-        .map(|license| match several && license.contains(" OR ") {
-            true => format!("({license})"),
-            false => license,
+        .map(|license| {
+            if several && license.contains(" OR ") {
+                format!("({license})")
+            } else {
+                license
+            }
         })
         .collect();
     (!parts.is_empty()).then(|| parts.join(" AND "))
@@ -194,9 +197,10 @@ mod tests {
         assert_eq!(license("This is free software.\nLicense: MIT\n"), None);
         assert_eq!(license(""), None);
         for (n, most) in [(LICENSES, true), (LICENSES + 1, false)] {
-            let many: String = (0..n)
+            let files: Vec<_> = (0..n)
                 .map(|i| format!("\nFiles: *\nLicense: own-{i}\n"))
                 .collect();
+            let many = files.concat();
             assert_eq!(license_of(&many).is_some(), most);
         }
     }

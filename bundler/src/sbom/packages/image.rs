@@ -81,10 +81,13 @@ fn digest_of(descriptor: &Descriptor) -> Result<Digest, String> {
     hex.parse().map_err(|_| format!("{text}: is no SHA-256"))
 }
 
-/// Whether layers of this media type are tars: OCI's and Docker's, compressed or not.
+/// Whether layers of this media type are tars that can be read: OCI's and Docker's, compressed or not.
 fn is_file_system(media_type: &str) -> bool {
-    let (base, _) = media_type.split_once('+').unwrap_or((media_type, ""));
-    base.ends_with(".tar") || base.ends_with(".tar.gzip") || base.ends_with(".tar.zstd")
+    let ends = ["tar", "tar+gzip", "tar+zstd", "tar.gzip", "tar.zstd"];
+    ends.iter().any(|end| {
+        let base = media_type.strip_suffix(end);
+        base.is_some_and(|base| base.ends_with('.'))
+    })
 }
 
 /// What can be seen of all layers together: an upper one covers what lies below.

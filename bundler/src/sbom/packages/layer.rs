@@ -190,9 +190,8 @@ fn scan(source: &mut impl BufRead, size: u64) -> io::Result<LayerPackages> {
         step: step.clone(),
     });
     let mut scan = Scan::default();
-    let mut entries = archive.entries()?;
     let mut count = 0;
-    while let Some(entry) = entries.next() {
+    for entry in archive.entries()? {
         let mut entry = entry?;
         count += 1;
         if count > ENTRIES {
@@ -212,7 +211,6 @@ fn scan(source: &mut impl BufRead, size: u64) -> io::Result<LayerPackages> {
             step.set(HEADER_BYTES);
         }
     }
-    drop(entries);
     Ok(scan.finish())
 }
 

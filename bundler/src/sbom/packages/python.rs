@@ -44,7 +44,7 @@ const CLASSIFIERS: &[(&str, &str)] = &[
     ("zlib/libpng License", "Zlib"),
 ];
 
-/// The distribution of `METADATA` or `PKG-INFO` (PyPA, "Core metadata specifications"): headers as in a mail,
+/// The distribution of `METADATA` or `PKG-INFO` (PyPI, "Core metadata specifications"): headers as in a mail,
 /// then an empty line and a description.
 pub(super) fn package(text: &str) -> Option<Package> {
     let headers = || {

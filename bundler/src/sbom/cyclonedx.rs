@@ -1,0 +1,217 @@
+//! CycloneDX 1.6 as JSON (ECMA-424). What lies in something is nested in it; what needs something depends on it.
+
+use sealift_verifier::release::Kind;
+use serde::Serialize;
+
+use super::{
+    TOOL,
+    model::{FilePart, Id, ImagePart, Model, PackagePart, Part},
+    to_json,
+};
+use crate::error::Result;
+
+const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
+/// What the release itself is called inside the document.
+const RELEASE: &str = "release";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bill<'a> {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    bom_format: &'static str,
+    spec_version: &'static str,
+    serial_number: String,
+    version: u32,
+    metadata: Metadata<'a>,
+    components: Vec<Component<'a>>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    timestamp: &'a str,
+    tools: Tools,
+    component: Component<'a>,
+}
+
+#[derive(Serialize)]
+struct Tools {
+    components: [Tool; 1],
+}
+
+#[derive(Serialize)]
+struct Tool {
+    r#type: &'static str,
+    name: &'static str,
+}
+
+#[derive(Serialize, Default)]
+struct Component<'a> {
+    r#type: &'static str,
+    #[serde(rename = "bom-ref")]
+    bom_ref: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supplier: Option<Supplier<'a>>,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hashes: Option<[Hash<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    licenses: Option<[License<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purl: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    properties: Vec<Property<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    components: Vec<Component<'a>>,
+}
+
+#[derive(Serialize)]
+struct Supplier<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Hash<'a> {
+    alg: &'static str,
+    content: &'a str,
+}
+
+#[derive(Serialize)]
+struct License<'a> {
+    expression: &'a str,
+}
+
+#[derive(Serialize)]
+struct Property<'a> {
+    name: &'static str,
+    value: std::borrow::Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependency {
+    r#ref: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<Id>,
+}
+
+pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
+    let version = model.release.version.to_string();
+    let mut dependencies = vec![Dependency {
+        r#ref: RELEASE.into(),
+        depends_on: model.parts.iter().map(|part| part.id).collect(),
+    }];
+    dependencies.extend(model.parts.iter().map(|part| Dependency {
+        r#ref: part.id.to_string(),
+        depends_on: part.requires.clone(),
+    }));
+    to_json(&Bill {
+        schema: SCHEMA,
+        bom_format: "CycloneDX",
+        spec_version: "1.6",
+        serial_number: format!("urn:uuid:{}", model.uuid),
+        version: 1,
+        metadata: Metadata {
+            timestamp: &model.published,
+            tools: Tools {
+                components: [Tool {
+                    r#type: "application",
+                    name: TOOL,
+                }],
+            },
+            component: Component {
+                r#type: "application",
+                bom_ref: RELEASE.into(),
+                name: model.release.product.as_str(),
+                version: Some(&version),
+                ..Component::default()
+            },
+        },
+        components: model.parts.iter().map(capability).collect(),
+        dependencies,
+    })
+}
+
+fn capability<'a>(part: &'a Part<'_>) -> Component<'a> {
+    let images = part.images.iter().map(image);
+    let files = part.files.iter().map(file);
+    let packages = part.packages.iter().map(package);
+    let vendor = part.capability.vendor.as_deref();
+    Component {
+        r#type: match part.capability.kind {
+            Kind::Service | Kind::App => "application",
+            Kind::Model => "machine-learning-model",
+            Kind::Policy | Kind::Config => "data",
+        },
+        bom_ref: part.id.to_string(),
+        supplier: vendor.map(|name| Supplier { name }),
+        name: part.capability.name.as_str(),
+        version: Some(&part.version),
+        description: &part.capability.description,
+        licenses: part.license.map(|expression| [License { expression }]),
+        components: images.chain(files).chain(packages).collect(),
+        ..Component::default()
+    }
+}
+
+fn image<'a>(image: &'a ImagePart<'_>) -> Component<'a> {
+    Component {
+        r#type: "container",
+        bom_ref: image.id.to_string(),
+        name: &image.name,
+        hashes: Some(hash(&image.sha256)),
+        purl: Some(&image.purl),
+        components: image.packages.iter().map(package).collect(),
+        ..Component::default()
+    }
+}
+
+fn file(file: &FilePart) -> Component<'_> {
+    Component {
+        r#type: "file",
+        bom_ref: file.id.to_string(),
+        name: &file.path,
+        hashes: Some(hash(&file.sha256)),
+        ..Component::default()
+    }
+}
+
+fn package<'a>(part: &'a PackagePart<'_>) -> Component<'a> {
+    let package = part.package;
+    let mut properties = Vec::new();
+    if let Some(layer) = package.layer {
+        properties.push(Property {
+            name: "sealift:layer",
+            value: format!("sha256:{layer}").into(),
+        });
+    }
+    if !package.path.is_empty() {
+        properties.push(Property {
+            name: "sealift:path",
+            value: package.path.as_str().into(),
+        });
+    }
+    let license = package.license.as_deref();
+    Component {
+        r#type: "library",
+        bom_ref: part.id.to_string(),
+        name: &package.name,
+        version: part.version(),
+        licenses: license.map(|expression| [License { expression }]),
+        purl: Some(&package.purl),
+        properties,
+        ..Component::default()
+    }
+}
+
+fn hash(sha256: &str) -> [Hash<'_>; 1] {
+    [Hash {
+        alg: "SHA-256",
+        content: sha256,
+    }]
+}

@@ -1,0 +1,364 @@
+//! SPDX 3.0.1 as JSON-LD: a graph of elements and of relations between them.
+
+use std::{collections::BTreeMap, fmt};
+
+use sealift_verifier::release::Kind;
+use serde::{Serialize, Serializer};
+
+use super::{
+    TOOL,
+    model::{Id, Model, Part},
+    to_json,
+};
+use crate::error::Result;
+
+const CONTEXT: &str = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
+/// What the creation information is called: all elements share it.
+const CREATION: &str = "_:creation";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "@context")]
+    context: &'static str,
+    #[serde(rename = "@graph")]
+    graph: Vec<Node<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one small one in a document"
+)]
+enum Node<'a> {
+    Creation(Creation<'a>),
+    Element(Element<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Creation<'a> {
+    r#type: &'static str,
+    #[serde(rename = "@id")]
+    id: &'static str,
+    created: &'a str,
+    created_by: [Iri<'a>; 1],
+    spec_version: &'static str,
+}
+
+/// An element of any class; each uses some of the properties.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Element<'a> {
+    r#type: &'static str,
+    spdx_id: Iri<'a>,
+    creation_info: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    #[serde(
+        rename = "software_packageVersion",
+        skip_serializing_if = "Option::is_none"
+    )]
+    version: Option<&'a str>,
+    #[serde(
+        rename = "software_packageUrl",
+        skip_serializing_if = "Option::is_none"
+    )]
+    purl: Option<&'a str>,
+    #[serde(
+        rename = "software_primaryPurpose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    purpose: Option<&'static str>,
+    #[serde(rename = "software_sbomType", skip_serializing_if = "Option::is_none")]
+    sbom_type: Option<[&'static str; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supplied_by: Option<Iri<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_using: Option<[Hash<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile_conformance: Option<[&'static str; 3]>,
+    #[serde(rename = "rootElement", skip_serializing_if = "Option::is_none")]
+    roots: Option<[Iri<'a>; 1]>,
+    #[serde(
+        rename = "simplelicensing_licenseExpression",
+        skip_serializing_if = "Option::is_none"
+    )]
+    expression: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relationship_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Iri<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    to: Vec<Iri<'a>>,
+}
+
+#[derive(Serialize)]
+struct Hash<'a> {
+    r#type: &'static str,
+    algorithm: &'static str,
+    #[serde(rename = "hashValue")]
+    value: &'a str,
+}
+
+/// What an element is called: the UUID of the document, and a name in it.
+#[derive(Clone, Copy)]
+struct Iri<'a> {
+    uuid: &'a str,
+    name: Local,
+}
+
+#[derive(Clone, Copy)]
+enum Local {
+    Fixed(&'static str),
+    Part(Id),
+    /// A supplier, a license or a relation, by its number.
+    Other(&'static str, usize),
+}
+
+impl fmt::Display for Iri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "urn:uuid:{}#", self.uuid)?;
+        match self.name {
+            Local::Fixed(name) => f.write_str(name),
+            Local::Part(id) => id.fmt(f),
+            Local::Other(kind, number) => write!(f, "{kind}{number}"),
+        }
+    }
+}
+
+impl Serialize for Iri<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The graph, while it grows.
+struct Graph<'a> {
+    uuid: &'a str,
+    nodes: Vec<Node<'a>>,
+    relations: usize,
+    suppliers: BTreeMap<&'a str, Iri<'a>>,
+    licenses: BTreeMap<&'a str, Iri<'a>>,
+}
+
+pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
+    let version = model.release.version.to_string();
+    let mut graph = Graph {
+        uuid: &model.uuid,
+        nodes: Vec::new(),
+        relations: 0,
+        suppliers: BTreeMap::new(),
+        licenses: BTreeMap::new(),
+    };
+    let name = |name| Iri {
+        uuid: &model.uuid,
+        name: Local::Fixed(name),
+    };
+    let (agent, sbom, release) = (name("tool"), name("sbom"), name("release"));
+    graph.nodes.push(Node::Creation(Creation {
+        r#type: "CreationInfo",
+        id: CREATION,
+        created: &model.published,
+        created_by: [agent],
+        spec_version: "3.0.1",
+    }));
+    graph.add(Element {
+        name: Some(TOOL),
+        ..Element::new("SoftwareAgent", agent)
+    });
+    graph.add(Element {
+        profile_conformance: Some(["core", "software", "simpleLicensing"]),
+        roots: Some([sbom]),
+        ..Element::new("SpdxDocument", name("document"))
+    });
+    graph.add(Element {
+        sbom_type: Some(["build"]),
+        roots: Some([release]),
+        ..Element::new("software_Sbom", sbom)
+    });
+    graph.add(Element {
+        name: Some(model.release.product.as_str()),
+        version: Some(&version),
+        purpose: Some("application"),
+        ..Element::new("software_Package", release)
+    });
+    let parts = model.parts.iter().map(|part| graph.part(part.id)).collect();
+    graph.relate(release, "contains", parts);
+    for part in &model.parts {
+        graph.capability(part);
+    }
+    to_json(&Document {
+        context: CONTEXT,
+        graph: graph.nodes,
+    })
+}
+
+impl<'a> Element<'a> {
+    fn new(class: &'static str, id: Iri<'a>) -> Self {
+        Self {
+            r#type: class,
+            spdx_id: id,
+            creation_info: CREATION,
+            name: None,
+            description: "",
+            version: None,
+            purl: None,
+            purpose: None,
+            sbom_type: None,
+            supplied_by: None,
+            verified_using: None,
+            profile_conformance: None,
+            roots: None,
+            expression: None,
+            relationship_type: None,
+            from: None,
+            to: Vec::new(),
+        }
+    }
+}
+
+impl<'a> Graph<'a> {
+    fn add(&mut self, element: Element<'a>) {
+        self.nodes.push(Node::Element(element));
+    }
+
+    fn part(&self, id: Id) -> Iri<'a> {
+        Iri {
+            uuid: self.uuid,
+            name: Local::Part(id),
+        }
+    }
+
+    /// A relation to all of `to`; without them there is none.
+    fn relate(&mut self, from: Iri<'a>, kind: &'static str, to: Vec<Iri<'a>>) {
+        if to.is_empty() {
+            return;
+        }
+        self.relations += 1;
+        let id = Iri {
+            uuid: self.uuid,
+            name: Local::Other("r", self.relations),
+        };
+        self.add(Element {
+            relationship_type: Some(kind),
+            from: Some(from),
+            to,
+            ..Element::new("Relationship", id)
+        });
+    }
+
+    fn capability(&mut self, part: &'a Part<'_>) {
+        let own = self.part(part.id);
+        let vendor = part.capability.vendor.as_deref();
+        let supplied_by = vendor.map(|name| self.supplier(name));
+        self.add(Element {
+            name: Some(part.capability.name.as_str()),
+            description: &part.capability.description,
+            version: Some(&part.version),
+            purpose: Some(match part.capability.kind {
+                Kind::Service | Kind::App => "application",
+                Kind::Model => "model",
+                Kind::Policy => "data",
+                Kind::Config => "configuration",
+            }),
+            supplied_by,
+            ..Element::new("software_Package", own)
+        });
+        self.license(own, part.license);
+        let required = part.requires.iter().map(|id| self.part(*id)).collect();
+        self.relate(own, "dependsOn", required);
+        let mut inside = Vec::new();
+        for image in &part.images {
+            let id = self.part(image.id);
+            inside.push(id);
+            self.add(Element {
+                name: Some(&image.name),
+                purl: Some(&image.purl),
+                purpose: Some("container"),
+                verified_using: Some(hash(&image.sha256)),
+                ..Element::new("software_Package", id)
+            });
+            let packages = self.packages(&image.packages);
+            self.relate(id, "contains", packages);
+        }
+        for file in &part.files {
+            let id = self.part(file.id);
+            inside.push(id);
+            self.add(Element {
+                name: Some(&file.path),
+                verified_using: Some(hash(&file.sha256)),
+                ..Element::new("software_File", id)
+            });
+        }
+        inside.extend(self.packages(&part.packages));
+        self.relate(own, "contains", inside);
+    }
+
+    fn packages(&mut self, packages: &'a [super::model::PackagePart<'_>]) -> Vec<Iri<'a>> {
+        let mut ids = Vec::new();
+        for part in packages {
+            let id = self.part(part.id);
+            ids.push(id);
+            self.add(Element {
+                name: Some(&part.package.name),
+                version: part.version(),
+                purl: Some(&part.package.purl),
+                purpose: Some("library"),
+                ..Element::new("software_Package", id)
+            });
+            self.license(id, part.package.license.as_deref());
+        }
+        ids
+    }
+
+    /// The element of a supplier, which is there once.
+    fn supplier(&mut self, name: &'a str) -> Iri<'a> {
+        let number = self.suppliers.len() + 1;
+        if let Some(known) = self.suppliers.get(name) {
+            return *known;
+        }
+        let id = Iri {
+            uuid: self.uuid,
+            name: Local::Other("s", number),
+        };
+        self.suppliers.insert(name, id);
+        self.add(Element {
+            name: Some(name),
+            ..Element::new("Organization", id)
+        });
+        id
+    }
+
+    /// Says that an element has a license. Each expression is there once.
+    fn license(&mut self, of: Iri<'a>, expression: Option<&'a str>) {
+        let Some(expression) = expression else {
+            return;
+        };
+        let id = if let Some(known) = self.licenses.get(expression) {
+            *known
+        } else {
+            let id = Iri {
+                uuid: self.uuid,
+                name: Local::Other("l", self.licenses.len() + 1),
+            };
+            self.licenses.insert(expression, id);
+            self.add(Element {
+                expression: Some(expression),
+                ..Element::new("simplelicensing_LicenseExpression", id)
+            });
+            id
+        };
+        self.relate(of, "hasDeclaredLicense", vec![id]);
+    }
+}
+
+fn hash(sha256: &str) -> [Hash<'_>; 1] {
+    [Hash {
+        r#type: "Hash",
+        algorithm: "sha256",
+        value: sha256,
+    }]
+}

@@ -1,0 +1,319 @@
+//! Bills of materials of real things: the packages of this very machine, programs that others built, and what the
+//! published schemas and the validators of others say of the documents.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sealift_bundler::{
+    diff::Side,
+    plan::{PlannedArtifact, PlannedBlob, PlannedCapability, PlannedContent, PlannedImage, Source},
+    sbom::{
+        SbomInput, documents,
+        packages::{Ecosystem, FoundPackage, Packages, find},
+    },
+};
+use sealift_tests::{
+    args,
+    sandbox::{Sandbox, read, target_folder, write},
+};
+use sealift_verifier::{
+    digest::Digest,
+    release::{BlobRef, Capability, Release},
+    tree::{Entry, Mode, Node, Tree},
+};
+use serde_json::{Value, json};
+
+/// A tar that GNU tar makes of files below a folder.
+fn layer(sandbox: &Sandbox, folder: &Path, files: &[String]) -> PathBuf {
+    let number = fs::read_dir(sandbox.path()).unwrap().count();
+    let tar = sandbox.join(format!("layer-{number}.tar"));
+    let names = files.join("\n");
+    let program = sandbox.tool("tar");
+    let program = program.args(args!["-C", folder, "-cf", tar, "--no-recursion", "-T", "-"]);
+    program.input(names).run().ok();
+    tar
+}
+
+/// An image of these layers.
+fn image(layers: &[&Path]) -> PlannedContent {
+    let blob = |bytes: &[u8], source: Source| PlannedBlob {
+        blob: BlobRef(Digest::of(bytes), bytes.len() as u64),
+        compressible: false,
+        source,
+    };
+    let config = blob(b"{}", Source::Bytes(b"{}".to_vec()));
+    let mut blobs: Vec<PlannedBlob> = layers
+        .iter()
+        .map(|path| blob(&read(path), Source::File(path.to_path_buf())))
+        .collect();
+    let descriptor = |blob: &PlannedBlob, media_type: &str| {
+        let digest = format!("sha256:{}", blob.blob.digest());
+        json!({ "mediaType": media_type, "digest": digest, "size": blob.blob.size() })
+    };
+    let layer_type = "application/vnd.oci.image.layer.v1.tar";
+    let manifest = json!({
+        "schemaVersion": 2,
+        "config": descriptor(&config, "application/vnd.oci.image.config.v1+json"),
+        "layers": blobs.iter().map(|b| descriptor(b, layer_type)).collect::<Vec<_>>(),
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let top = blob(&manifest, Source::Bytes(manifest.clone()));
+    let digest = top.blob.digest();
+    blobs.extend([config, top]);
+    blobs.sort_by_key(|b| b.blob.digest());
+    PlannedContent::Image(PlannedImage {
+        digest,
+        media_type: "application/vnd.oci.image.manifest.v1+json".into(),
+        blobs,
+    })
+}
+
+/// The packages of `core/api`, whose only artifact `server` is this.
+fn packages(content: PlannedContent) -> Packages {
+    let manifest: Capability = serde_json::from_value(
+        json!({ "name": "core/api", "version": "2.1.0", "kind": "service", "artifacts": [] }),
+    )
+    .unwrap();
+    let artifact = PlannedArtifact {
+        name: "server".parse().unwrap(),
+        source: String::new(),
+        content,
+    };
+    let capability = PlannedCapability {
+        manifest,
+        artifacts: vec![artifact],
+    };
+    find(&[capability], &(), 2).unwrap()
+}
+
+fn all(packages: Packages) -> Vec<FoundPackage> {
+    packages.into_values().flatten().collect()
+}
+
+/// An image of what dpkg knows of this machine, with all copyright files.
+fn this_machine(sandbox: &Sandbox) -> PlannedContent {
+    let mut files = vec!["var/lib/dpkg/status".into(), "usr/lib/os-release".into()];
+    for entry in fs::read_dir("/usr/share/doc").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let folder = format!("usr/share/doc/{name}");
+        if Path::new("/").join(&folder).is_symlink() {
+            files.push(folder);
+        } else if Path::new("/").join(&folder).join("copyright").exists() {
+            files.push(format!("{folder}/copyright"));
+        }
+    }
+    image(&[&layer(sandbox, Path::new("/"), &files)])
+}
+
+#[test]
+fn debian_packages_are_those_that_dpkg_lists() {
+    let sandbox = Sandbox::new();
+    let found = all(packages(this_machine(&sandbox)));
+    let format = "${db:Status-Status} ${Package} ${Version}\n";
+    let query = sandbox.tool("dpkg-query").args(["-W", "-f", format]);
+    let said = query.run().ok();
+    let expected: BTreeSet<&str> = said
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("installed "))
+        .collect();
+    assert!(expected.len() > 100);
+    let listed: Vec<_> = found
+        .iter()
+        .map(|p| format!("{} {}", p.name, p.version))
+        .collect();
+    assert_eq!(
+        listed.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        expected
+    );
+    let named = |name: &str| found.iter().find(|p| p.name == name).unwrap();
+    assert_eq!(named("tar").ecosystem, Ecosystem::Debian);
+    let purl = &named("tar").purl;
+    assert!(
+        purl.starts_with("pkg:deb/debian/tar@") && purl.ends_with("distro=debian-12"),
+        "{purl}"
+    );
+    assert_eq!(named("jq").layer, named("tar").layer);
+    // Most packages of Debian 12 have machine-readable copyright files.
+    let known = found.iter().filter(|p| p.license.is_some()).count();
+    assert!(known * 3 > found.len(), "{known} of {}", found.len());
+    // Its copyright file is a link to that of another package.
+    assert_eq!(named("libgcc-s1").license, named("gcc-12-base").license);
+}
+
+#[test]
+fn python_packages_are_those_that_python_lists() {
+    let sandbox = Sandbox::new();
+    let venv = target_folder().join("venv");
+    let listing = "import importlib.metadata as m; print(*sorted(f'{d.name} {d.version}' for d in m.distributions()), sep='\\n')";
+    let python = venv.join("bin/python3");
+    let python = sandbox.tool(python.to_str().unwrap());
+    let said = python.args(["-I", "-c", listing]).run().ok();
+    let expected: BTreeSet<&str> = said.text().lines().collect();
+    let said = sandbox
+        .tool("find")
+        .args(args![venv, "-path", "*-info/METADATA", "-printf", "%P\\n"])
+        .run()
+        .ok();
+    let files: Vec<String> = said.text().lines().map(str::to_owned).collect();
+    let found = all(packages(image(&[&layer(&sandbox, &venv, &files)])));
+    let listed: Vec<_> = found
+        .iter()
+        .map(|p| format!("{} {}", p.name, p.version))
+        .collect();
+    assert_eq!(
+        listed.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        expected
+    );
+    let tuf = found.iter().find(|p| p.name == "tuf").unwrap();
+    assert!(tuf.purl.starts_with("pkg:pypi/tuf@"));
+    assert!(
+        tuf.license.as_ref().unwrap().contains("Apache-2.0"),
+        "{tuf:?}"
+    );
+}
+
+/// Programs that Go and `cargo auditable` built, as others distribute them.
+fn programs(sandbox: &Sandbox) -> PlannedContent {
+    let uv = target_folder().join("venv/bin/uv");
+    let folder = sandbox.join("programs");
+    write(&folder.join("usr/bin/uv"), read(&uv));
+    write(
+        &folder.join("usr/bin/umoci"),
+        read(Path::new("/usr/bin/umoci")),
+    );
+    let files = ["usr/bin/uv", "usr/bin/umoci"].map(str::to_owned);
+    image(&[&layer(sandbox, &folder, &files)])
+}
+
+#[test]
+fn programs_say_what_they_were_linked_from() {
+    let sandbox = Sandbox::new();
+    let found = all(packages(programs(&sandbox)));
+    let of = |path: &str| found.iter().filter(|p| p.path == path).collect::<Vec<_>>();
+    let go = of("usr/bin/umoci");
+    assert!(go.iter().all(|p| p.ecosystem == Ecosystem::Go));
+    let library = go.iter().find(|p| p.name == "stdlib").unwrap();
+    assert!(
+        library.purl.starts_with("pkg:golang/stdlib@1."),
+        "{library:?}"
+    );
+    let crates = of("usr/bin/uv");
+    assert!(crates.len() > 200, "{}", crates.len());
+    assert!(crates.iter().all(|p| p.ecosystem == Ecosystem::Cargo));
+    for name in ["uv", "serde", "tokio"] {
+        assert!(crates.iter().any(|p| p.name == name), "{name}");
+    }
+}
+
+/// A release with this image, a tree and a vendor.
+fn release(image: &PlannedImage) -> Side {
+    let tree = Tree {
+        entries: ["a \"b\".html", "ü.html"]
+            .map(|path| Entry {
+                path: path.parse().unwrap(),
+                node: Node::File {
+                    mode: Mode::Plain,
+                    size: 3,
+                    digest: Digest::of(path.as_bytes()),
+                },
+            })
+            .to_vec(),
+    };
+    let of_tree = Digest::of(b"tree");
+    let blobs: Vec<_> = image.blobs.iter().map(|b| b.blob).collect();
+    let release: Value = json!({
+        "format": 1, "product": "acme", "version": "2.5.0-rc.1+b", "published": "2026-03-01T00:00:00Z",
+        "capabilities": [
+            { "name": "core/api", "version": "2.1.0", "kind": "service", "license": "LicenseRef-Acme AND (MIT OR Apache-2.0)",
+              "vendor": "Acme GmbH (Köln)", "description": "The API, in \"quotes\".",
+              "artifacts": [{ "name": "server", "content": { "image": {
+                  "digest": image.digest, "media-type": image.media_type, "blobs": blobs } } }] },
+            { "name": "ml/model", "version": "1.0.0", "kind": "model", "artifacts": [] },
+            { "name": "web/shop", "version": "1.0.0+7", "kind": "app", "license": "MIT",
+              "requires": { "core/api": ">=2" },
+              "artifacts": [
+                { "name": "LICENSE", "content": { "notice": { "digest": Digest::of(b"l"), "size": 1 } } },
+                { "name": "site", "content": { "tree": { "digest": of_tree, "size": 9, "files": 2, "bytes": 7 } } } ] },
+        ],
+    });
+    let release: Release = serde_json::from_value(release).unwrap();
+    Side {
+        release,
+        trees: BTreeMap::from([(of_tree, tree)]),
+    }
+}
+
+#[test]
+fn documents_are_what_their_specifications_ask_for() {
+    let sandbox = Sandbox::new();
+    for content in [this_machine(&sandbox), programs(&sandbox)] {
+        let PlannedContent::Image(image) = &content else {
+            unreachable!("it is an image");
+        };
+        let side = release(image);
+        let packages = packages(content);
+        let input = SbomInput {
+            side: &side,
+            packages: &packages,
+        };
+        let mut files = Vec::new();
+        for (format, bytes) in documents(&input).unwrap() {
+            files.push(sandbox.write(format.file_name(), bytes));
+        }
+        let check = sandbox.python("check_sbom.py");
+        let said = check.args(&files).run().ok();
+        let mut expected: BTreeSet<String> = all(packages).into_iter().map(|p| p.purl).collect();
+        expected.insert(format!(
+            "pkg:oci/server@sha256:{}?tag=2.1.0",
+            side.release.images().next().unwrap().1.digest
+        ));
+        let urls: BTreeSet<String> = said.text().lines().map(str::to_owned).collect();
+        assert_eq!(urls, expected);
+    }
+}
+
+#[test]
+fn the_validators_find_what_is_wrong() {
+    let sandbox = Sandbox::new();
+    let content = programs(&sandbox);
+    let PlannedContent::Image(image) = &content else {
+        unreachable!("it is an image");
+    };
+    let side = release(image);
+    let packages = packages(content);
+    let input = SbomInput {
+        side: &side,
+        packages: &packages,
+    };
+    let good = documents(&input).unwrap();
+    for (number, (from, to)) in [
+        ("\"type\":\"container\"", "\"type\":\"vessel\""),
+        (
+            "\"SPDXRef-c0\",\"relationshipType\"",
+            "\"SPDXRef-c9\",\"relationshipType\"",
+        ),
+        (
+            "\"software_primaryPurpose\":\"container\"",
+            "\"software_primaryPurpose\":\"vessel\"",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut files = Vec::new();
+        for (at, (format, bytes)) in good.iter().enumerate() {
+            let mut text = String::from_utf8(bytes.clone()).unwrap();
+            if at == number {
+                assert!(text.contains(from));
+                text = text.replace(from, to);
+            }
+            files.push(sandbox.write(format.file_name(), text));
+        }
+        let check = sandbox.python("check_sbom.py");
+        check.args(&files).run().exits(1);
+    }
+}
