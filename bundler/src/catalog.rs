@@ -38,6 +38,8 @@ pub(crate) struct Catalog {
     pub(crate) suites: Versions<Listing>,
     /// The members of a platform are suites.
     pub(crate) platforms: Versions<Listing>,
+    /// Whether something was found that is not listed: what seems to be missing may be just that.
+    pub(crate) incomplete: bool,
 }
 
 /// Definitions by name and version.
@@ -74,7 +76,9 @@ impl Catalog {
         let capabilities = found("capabilities", "capability.toml");
         let suites = found("suites", "suite.toml");
         let platforms = found("platforms", "platform.toml");
-        let catalog = Self {
+        let count = capabilities.len() + suites.len() + platforms.len();
+        let passed_over = !problems.is_empty();
+        let mut catalog = Self {
             capabilities: read_all(&capabilities, threads, &mut problems, |fields, found| {
                 CapabilityDefinition::read(fields, &found.name, &found.version)
             }),
@@ -84,9 +88,23 @@ impl Catalog {
             platforms: read_all(&platforms, threads, &mut problems, |fields, found| {
                 Listing::read(fields, &found.name, &found.version, "suites")
             }),
+            incomplete: false,
         };
+        let Self {
+            capabilities,
+            suites,
+            platforms,
+            ..
+        } = &catalog;
+        let read = versions(capabilities) + versions(suites) + versions(platforms);
+        catalog.incomplete = passed_over || read < count;
         (catalog, problems)
     }
+}
+
+/// How many definitions there are.
+fn versions<T>(versions: &Versions<T>) -> usize {
+    versions.values().map(BTreeMap::len).sum()
 }
 
 /// A definition that was found, by the folder that it lies in.

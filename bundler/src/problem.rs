@@ -55,6 +55,8 @@ pub struct Problem {
     pub code: Code,
     /// What exactly is wrong.
     pub message: String,
+    /// What that follows from, a line each, where it is not plain from the place itself.
+    pub because: Vec<String>,
     /// One thing to do about it.
     pub hint: String,
 }
@@ -66,6 +68,7 @@ impl Problem {
             at: at.clone(),
             code,
             message: printable(&message.into()),
+            because: Vec::new(),
             hint: code.hint().into(),
         }
     }
@@ -74,6 +77,13 @@ impl Problem {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
+        self
+    }
+
+    /// The same with what it follows from.
+    #[must_use]
+    pub(crate) fn because(mut self, lines: Vec<String>) -> Self {
+        self.because = lines.iter().map(|line| printable(line)).collect();
         self
     }
 }
@@ -94,14 +104,12 @@ pub(crate) fn printable(text: &str) -> String {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {} [{}]\n  hint: {}",
-            self.at,
-            self.message,
-            self.code.name(),
-            self.hint
-        )
+        let code = self.code.name();
+        write!(f, "{}: {} [{code}]", self.at, self.message)?;
+        for line in &self.because {
+            write!(f, "\n  {line}")?;
+        }
+        write!(f, "\n  hint: {}", self.hint)
     }
 }
 
@@ -117,6 +125,8 @@ struct ProblemJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     key: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    because: &'a [String],
     hint: &'a str,
 }
 
@@ -137,6 +147,7 @@ impl Serialize for Problem {
             column: self.at.column,
             key: &self.at.key,
             message: &self.message,
+            because: &self.because,
             hint: &self.hint,
         };
         json.serialize(serializer)

@@ -1,9 +1,6 @@
 //! A release definition with the catalog that it is resolved from.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use sealift_verifier::{digest::Digest, path::Name, release::Mode};
 use semver::Version;
@@ -12,11 +9,11 @@ use super::missing;
 use crate::{
     build::threads,
     catalog::{Catalog, Versions},
-    definition::{Document, ReleaseDefinition},
+    definition::{Document, ReleaseDefinition, Wanted},
     error::Code,
     plan::DefinitionDigest,
     problem::Problem,
-    resolve::{Request, Resolved, resolve},
+    resolve::{Preferred, Request, Resolved, resolve},
 };
 
 /// All definitions that have a part in a release.
@@ -29,7 +26,7 @@ pub(crate) struct Definitions {
     /// The catalog folder, in the way the caller named the definition.
     pub(crate) folder: PathBuf,
     pub(crate) catalog: Catalog,
-    /// What is wrong with the release definition alone.
+    /// What is wrong with the definitions, each by itself.
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -38,7 +35,7 @@ impl Definitions {
     ///
     /// # Errors
     /// All problems, if nothing can be resolved with them: a release definition that is no TOML, a
-    /// catalog that is not there, a definition of the catalog that cannot be read.
+    /// catalog that is not there.
     pub(crate) fn read(
         release_toml: &Path,
         source_date_epoch: Option<i64>,
@@ -68,10 +65,7 @@ impl Definitions {
             }
         }
         let (catalog, wrong) = Catalog::read(&folder, threads());
-        if !wrong.is_empty() {
-            problems.extend(wrong);
-            return Err(problems);
-        }
+        problems.extend(wrong);
         Ok(Self {
             file: release_toml.to_owned(),
             digest,
@@ -86,6 +80,15 @@ impl Definitions {
     pub(crate) fn file_name(&self) -> String {
         let name = self.file.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
+    }
+
+    /// The capabilities that the release definition pins to one version.
+    pub(crate) fn exact_pins(&self) -> impl Iterator<Item = (&Name, &Version)> {
+        let pins = self.release.capabilities.iter();
+        pins.filter_map(|(name, wanted)| match &wanted.value {
+            Wanted::Exact(version) => Some((name, version)),
+            Wanted::Range(_) => None,
+        })
     }
 
     /// The definitions that an answer follows from, sorted by path.
@@ -142,18 +145,15 @@ impl Definitions {
     /// Decides on versions for a mode. `preferred` are taken where they are allowed.
     ///
     /// # Errors
-    /// All problems of the release definition, and why there is no answer.
+    /// All problems of the definitions, and why there is no answer.
     pub(crate) fn resolve(
         &self,
         mode: Option<Mode>,
-        preferred: &BTreeMap<Name, Version>,
+        preferred: &Preferred,
     ) -> Result<Resolved, Vec<Problem>> {
-        let Some(product) = &self.release.product else {
-            return Err(self.problems.clone());
-        };
         let request = Request {
             definition: &self.file,
-            product,
+            product: self.release.product.as_ref(),
             platform: self.release.platform.as_ref(),
             suites: &self.release.suites,
             capabilities: &self.release.capabilities,
@@ -161,6 +161,10 @@ impl Definitions {
             preferred,
         };
         resolve(&self.catalog, &request).map_err(|mut problems| {
+            if self.catalog.incomplete {
+                // They follow from what could not be read, or seem to.
+                problems.clear();
+            }
             problems.extend(self.problems.iter().cloned());
             problems
         })

@@ -2,15 +2,13 @@
 //! every artifact. Everything that is wrong is collected before anything is said.
 
 mod artifact;
+mod configuration;
 mod definitions;
 mod health;
 mod named;
 mod tree;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use sealift_verifier::{
     digest::Digest,
@@ -26,7 +24,7 @@ use crate::{
     error::Code,
     plan::{Plan, PlannedCapability, Source},
     problem::{Place, Problem, Problems},
-    resolve::Resolved,
+    resolve::{Preferred, Resolved},
 };
 
 /// How a definition is read.
@@ -124,9 +122,17 @@ pub(crate) fn collect(release_toml: &Path, options: &Options) -> Collected {
         problems: problems.clone(),
         contents: Vec::new(),
     };
-    let resolved = match definitions.resolve(options.mode, &BTreeMap::new()) {
+    let resolved = match definitions.resolve(options.mode, &Preferred::default()) {
         Ok(resolved) => resolved,
-        Err(problems) => return Collected::nothing(problems),
+        Err(problems) => {
+            // What is pinned would be looked at in any case.
+            for (name, version) in definitions.exact_pins() {
+                let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
+                entry.and_then(|entry| collector.capability(name, version, entry));
+            }
+            collector.problems.extend(problems);
+            return Collected::nothing(collector.problems);
+        }
     };
     let mut capabilities = Vec::new();
     for (name, (version, decision)) in &resolved.capabilities {
@@ -207,6 +213,8 @@ impl Collector {
             let problems = checks.filter_map(|check| health::check(check, &artifacts));
             self.problems.extend(problems);
             self.problems.extend(named::check(definition, &artifacts));
+            let problems = configuration::check(definition, folder, &artifacts);
+            self.problems.extend(problems);
         }
         let requirements = |pairs: &[(Name, Located<VersionReq>)]| {
             let pairs = pairs

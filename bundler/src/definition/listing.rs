@@ -1,7 +1,5 @@
 //! `suite.toml` and `platform.toml`: what a release of a suite or of a platform is made of.
 
-use std::collections::BTreeSet;
-
 use sealift_verifier::path::Name;
 use semver::Version;
 
@@ -37,9 +35,10 @@ impl Listing {
         Self { members }
     }
 
-    /// The names that are listed.
-    pub(crate) fn names(&self) -> BTreeSet<&Name> {
-        self.members.iter().map(|(name, _)| name).collect()
+    /// What it asks of a member, if it lists it.
+    pub(crate) fn wanted(&self, name: &Name) -> Option<&Located<Wanted>> {
+        let found = self.members.binary_search_by_key(&name, |(name, _)| name);
+        found.ok().map(|number| &self.members[number].1)
     }
 }
 

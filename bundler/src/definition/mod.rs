@@ -13,7 +13,7 @@ mod values;
 
 pub(crate) use capability::{ArtifactDefinition, ArtifactType, CapabilityDefinition};
 pub(crate) use document::Document;
-pub(crate) use fields::{Fields, Located};
+pub(crate) use fields::{Fields, Located, is_near};
 pub(crate) use listing::Listing;
 pub(crate) use release::ReleaseDefinition;
 pub use schema::SchemaKind;
