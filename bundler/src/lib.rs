@@ -11,6 +11,8 @@ mod catalog;
 pub mod check;
 pub mod cli;
 pub mod collect;
+pub mod compat;
+mod configuration;
 pub mod definition;
 pub mod diff;
 pub mod error;

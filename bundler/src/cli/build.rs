@@ -9,12 +9,13 @@ use sealift_keys::{
 };
 use serde_json::json;
 
-use super::{Answer, Surroundings, cache::CacheArgs, progress::Bars};
+use super::{Answer, Surroundings, cache::CacheArgs, compat::follow, progress::Bars};
 use crate::{
     build::{self, threads},
     check, collect,
     error::Result,
     metadata::Roots,
+    plan::Plan,
 };
 
 /// Build a release definition into one signed bundle
@@ -41,6 +42,10 @@ pub(super) struct Args {
     /// Read the passphrase of the keys from an open file descriptor
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
+    /// The release before this one, a bundle or a definition, that its type follows from; for each mode that is built
+    /// one of them. Goes before `previous` of the definition
+    #[arg(long, value_name = "BUNDLE")]
+    previous: Vec<PathBuf>,
     /// Only say what would be built: read all definitions and contents, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -48,10 +53,18 @@ pub(super) struct Args {
     cache: CacheArgs,
 }
 
+impl Args {
+    fn follow(&self, plan: &mut Plan, around: &Surroundings) -> Result<()> {
+        let roots = std::slice::from_ref(&self.root);
+        follow(plan, &self.definition, &self.previous, roots, around).map(|_| ())
+    }
+}
+
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let options = around.options()?;
     if args.dry_run {
-        let plan = check::check(&args.definition, &options)?;
+        let mut plan = check::check(&args.definition, &options)?;
+        args.follow(&mut plan, around)?;
         return Ok(Answer {
             text: format!(
                 "would build {} {} with {} capabilities, release counter {}; nothing was written\n",
@@ -69,7 +82,8 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             }),
         });
     }
-    let plan = collect::plan(&args.definition, &options)?;
+    let mut plan = collect::plan(&args.definition, &options)?;
+    args.follow(&mut plan, around)?;
     let roots = Roots::read(&args.root, plan.release.published)?;
     let source = match (&args.passphrase_file, args.passphrase_fd) {
         (Some(file), _) => PassphraseSource::File(file.clone()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Answer, Surroundings};
+use super::{Answer, Surroundings, compat::follow};
 use crate::{check, error::Result, plan::PlannedContent};
 
 /// Find every problem of a release definition and of what it names
@@ -16,10 +16,18 @@ pub(super) struct Args {
     /// The release definition
     #[arg(value_name = "RELEASE.toml")]
     definition: PathBuf,
+    /// The release before this one, a bundle or a definition, that its type follows from; for each mode one of them.
+    /// Goes before `previous` of the definition
+    #[arg(long, value_name = "BUNDLE")]
+    previous: Vec<PathBuf>,
+    /// A trusted root, or the folder that holds 1.root.json; needed where the release before is a bundle
+    #[arg(long = "root", value_name = "PATH")]
+    roots: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let plan = check::check(&args.definition, &around.options()?)?;
+    let mut plan = check::check(&args.definition, &around.options()?)?;
+    let changes = follow(&mut plan, &args.definition, &args.previous, &args.roots, around)?;
     let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
     let text = format!(
         "{} {}: {}, {}, no problem found\n",
@@ -39,6 +47,8 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             "version": c.manifest.version,
             "artifacts": c.artifacts.iter().map(|a| json!({ "name": a.name, "type": kind(&a.content) })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
+        "type": plan.release.release_type,
+        "changes": changes,
         "problems": [],
     });
     Ok(Answer { text, json })

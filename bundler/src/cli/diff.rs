@@ -70,7 +70,7 @@ fn side(path: &Path, args: &Args, around: &Surroundings) -> Result<Side> {
     Ok(Side { release, trees })
 }
 
-fn read_root(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_root(path: &Path) -> Result<Vec<u8>> {
     let file = if path.is_dir() {
         path.join("1.root.json")
     } else {

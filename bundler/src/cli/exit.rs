@@ -12,6 +12,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// A bundle is not authentic.
 pub const NOT_AUTHENTIC: u8 = 3;
+/// A site cannot take a release.
+pub const NOT_ADMITTED: u8 = 4;
 
 /// The exit code of an error.
 pub fn code(error: &Error) -> u8 {

@@ -4,6 +4,7 @@
 mod build;
 mod cache;
 mod check;
+mod compat;
 mod completions;
 mod diff;
 pub mod exit;
@@ -49,6 +50,7 @@ enum Command {
     Seal(seal::Args),
     Check(check::Args),
     Diff(diff::Args),
+    Compat(compat::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -84,11 +86,16 @@ struct Answer {
 
 /// Does what the command line asks for.
 pub fn run(cli: &Cli, around: &Surroundings) -> Reply {
+    let mut code = exit::DONE;
     let answer = match &cli.command {
         Command::Build(args) => build::run(args, around),
         Command::Seal(args) => seal::run(args, around),
         Command::Check(args) => check::run(args, around),
         Command::Diff(args) => diff::run(args, around),
+        Command::Compat(args) => compat::run(args, around).map(|(answer, status)| {
+            code = status;
+            answer
+        }),
         Command::Schema(args) => Ok(schema::run(args)),
         Command::Completions(args) => Ok(completions::run(args)),
         Command::Man(args) => man::run(args),
@@ -98,12 +105,12 @@ pub fn run(cli: &Cli, around: &Surroundings) -> Reply {
         (Ok(answer), Output::Text) => Reply {
             stdout: answer.text,
             stderr: String::new(),
-            code: exit::DONE,
+            code,
         },
         (Ok(answer), Output::Json) => Reply {
             stdout: line(&answer.json),
             stderr: String::new(),
-            code: exit::DONE,
+            code,
         },
         (Err(error), output) => {
             let stdout = if output == Output::Json {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, fs::File, io::Read, ops::Range, path::Path, sync::Arc};
 
 use sealift_verifier::digest::Digest;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::fields::Fields;
 use crate::{
@@ -152,6 +152,24 @@ impl Document {
             column,
             key: key.to_owned(),
         }
+    }
+
+    /// The place of the value that a JSON Pointer (RFC 6901) leads to, called `key`.
+    pub(crate) fn find(&self, pointer: &str, key: &str) -> Option<Place> {
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        let mut parts = pointer.split('/').skip(1);
+        let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
+        let first = parts.next().map(unescape)?;
+        let mut value = table.get_ref().get(first.as_str())?;
+        for part in parts {
+            let part = unescape(part);
+            value = match value.get_ref() {
+                DeValue::Table(table) => table.get(part.as_str())?,
+                DeValue::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        Some(self.place(value.span(), key))
     }
 
     /// Notes a problem.

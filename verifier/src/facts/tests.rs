@@ -153,7 +153,7 @@ fn all_denials_are_told_together_and_a_pin_says_why() {
     let denials = facts.check(&release(), None);
     assert_eq!(denials.len(), 4);
     assert_eq!(
-        denials[3].detail,
+        denials.last().unwrap().detail,
         "the capability core/db is pinned to 2.0.0 here (audit), the release has 3.0.0"
     );
 }
@@ -161,7 +161,7 @@ fn all_denials_are_told_together_and_a_pin_says_why() {
 #[test]
 fn room_that_was_promised_is_not_asked_for_again() {
     let mut running = release();
-    running.capabilities[0].hardware.disk = Some(1);
+    running.capabilities.first_mut().unwrap().hardware.disk = Some(1);
     let facts = facts(json!({ "hardware": { "disk": 1 } }));
     assert_eq!(facts.check(&release(), Some(&running)), []);
     assert_eq!(facts.check(&release(), None).len(), 1);

@@ -1,0 +1,285 @@
+//! What changes with a release as a whole, and the way from one to the other and back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sealift_verifier::{
+    facts::hardware_of,
+    path::Name,
+    release::{Hardware, Migration, Mode, Release, ReleaseType},
+};
+use semver::{Version, VersionReq};
+use serde::Serialize;
+
+use super::{Change, Class, What};
+use crate::diff::bytes;
+
+/// The least release type that may bring all of `changes`; nothing if there are none.
+pub fn least_type(changes: &[Change]) -> Option<ReleaseType> {
+    let class = changes.iter().map(|change| change.class).max();
+    class.map(Class::least_type)
+}
+
+/// Whether something is possible, and everything that speaks against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Answer {
+    /// Whether it is.
+    pub possible: bool,
+    /// Why it is not, a sentence each.
+    pub reasons: Vec<String>,
+}
+
+impl Answer {
+    fn of(reasons: Vec<String>) -> Self {
+        Self {
+            possible: reasons.is_empty(),
+            reasons,
+        }
+    }
+
+    /// Whether a site that runs `old` may be upgraded to `new`.
+    pub fn upgrade(old: &Release, new: &Release) -> Self {
+        let mut reasons = Vec::new();
+        if old.product != new.product {
+            reasons.push(format!("{} is another product", new.product));
+        }
+        if new.version.cmp_precedence(&old.version).is_le() {
+            reasons.push(format!("{} is not above {}", new.version, old.version));
+        }
+        if let Some(from) = &new.upgrade_from
+            && !from.matches(&old.version)
+        {
+            reasons.push(format!(
+                "{} follows {from}, which {} does not meet",
+                new.version, old.version
+            ));
+        }
+        Self::of(reasons)
+    }
+
+    /// Whether a site that went from `old` to `new` can go back, with all that was changed there meanwhile.
+    pub fn back(old: &Release, new: &Release) -> Self {
+        let mut reasons = Vec::new();
+        if let Some(floor) = &new.security_floor
+            && old.version.cmp_precedence(floor).is_lt()
+        {
+            reasons.push(format!(
+                "the security floor rises to {floor}, above {}",
+                old.version
+            ));
+        }
+        for (name, migration) in new_migrations(old, new) {
+            if !migration.has_way_back() {
+                reasons.push(format!("{name}: {} has no way back", migration.name));
+            }
+        }
+        Self::of(reasons)
+    }
+}
+
+/// Migrations that `new` makes on data that a capability of `old` has.
+pub(super) fn new_migrations<'r>(
+    old: &'r Release,
+    new: &'r Release,
+) -> impl Iterator<Item = (&'r Name, &'r Migration)> {
+    let had: BTreeMap<&Name, BTreeSet<&str>> = old
+        .capabilities
+        .iter()
+        .map(|c| {
+            (
+                &c.name,
+                c.migrations.iter().map(|m| m.name.as_str()).collect(),
+            )
+        })
+        .collect();
+    new.capabilities.iter().flat_map(move |capability| {
+        let had = had.get(&capability.name).cloned();
+        let made = capability.migrations.iter().filter(move |migration| {
+            // A capability that was not there has no data yet.
+            had.as_ref()
+                .is_some_and(|had| !had.contains(migration.name.as_str()))
+        });
+        made.map(|migration| (&capability.name, migration))
+    })
+}
+
+/// What changes with a release as a whole.
+pub(super) fn changes(old: &Release, new: &Release) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut add = |what, class, message: String| {
+        changes.push(Change::of_release(what, class, message));
+    };
+    if old.product != new.product {
+        let message = format!("the product is {}, was {}", new.product, old.product);
+        add(What::Product, Class::Breaking, message);
+    }
+    let modes = |mode: Option<Mode>| mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode]);
+    let (had, has) = (modes(old.mode), modes(new.mode));
+    dropped(&had, &has, |mode, class, what| {
+        add(What::Mode, class, format!("mode {mode} is {what}"));
+    });
+    match (old.platforms.as_slice(), new.platforms.as_slice()) {
+        ([], []) => {}
+        ([], only) => {
+            let message = format!("it is only for the platforms {} now", only.join(", "));
+            add(What::Platforms, Class::Breaking, message);
+        }
+        (_, []) => {
+            let message = "it is no longer bound to a platform".into();
+            add(What::Platforms, Class::Feature, message);
+        }
+        (had, has) => dropped(had, has, |platform, class, what| {
+            add(
+                What::Platforms,
+                class,
+                format!("platform {platform} is {what}"),
+            );
+        }),
+    }
+    for message in raised(&hardware_of(old), &hardware_of(new)) {
+        add(What::Hardware, Class::Breaking, message);
+    }
+    let had: BTreeSet<&str> = entitlements(old).map(|(_, e)| e).collect();
+    let mut asked = BTreeSet::new();
+    for (name, entitlement) in entitlements(new) {
+        if !had.contains(entitlement) && asked.insert(entitlement) {
+            let message = format!("a license has to grant {entitlement} now, for {name}");
+            add(What::Entitlement, Class::Breaking, message);
+        }
+    }
+    if is_narrower(old.upgrade_from.as_ref(), new.upgrade_from.as_ref()) {
+        let any = || "any version".to_owned();
+        let shown = |from: &Option<VersionReq>| from.as_ref().map_or_else(any, ToString::to_string);
+        let message = format!(
+            "it can be upgraded to from {}, was from {}",
+            shown(&new.upgrade_from),
+            shown(&old.upgrade_from)
+        );
+        add(What::UpgradeFrom, Class::Breaking, message);
+    }
+    if let Some(floor) = &new.security_floor
+        && old
+            .security_floor
+            .as_ref()
+            .is_none_or(|had| had.cmp_precedence(floor).is_lt())
+    {
+        let message = format!("the security floor rises to {floor}: no site goes below it again");
+        add(What::SecurityFloor, Class::Fix, message);
+    }
+    changes
+}
+
+/// Tells what is in one of two lists only.
+fn dropped<T: PartialEq>(had: &[T], has: &[T], mut tell: impl FnMut(&T, Class, &str)) {
+    for gone in had.iter().filter(|t| !has.contains(t)) {
+        tell(gone, Class::Breaking, "dropped");
+    }
+    for added in has.iter().filter(|t| !had.contains(t)) {
+        tell(added, Class::Feature, "added");
+    }
+}
+
+fn entitlements(release: &Release) -> impl Iterator<Item = (&Name, &str)> {
+    release
+        .capabilities
+        .iter()
+        .flat_map(|c| c.entitlements.iter().map(|e| (&c.name, e.as_str())))
+}
+
+/// What of `new` is more than `old` had.
+fn raised(old: &Hardware, new: &Hardware) -> Vec<String> {
+    let count = |number: u64| number.to_string();
+    let rows: [(&str, Option<u64>, Option<u64>, &dyn Fn(u64) -> String); 5] = [
+        ("processor cores", old.cpu, new.cpu, &count),
+        ("memory", old.memory, new.memory, &bytes),
+        ("room on disk", old.disk, new.disk, &bytes),
+        ("graphics processors", old.gpu, new.gpu, &count),
+        (
+            "memory on each graphics processor",
+            old.gpu_memory,
+            new.gpu_memory,
+            &bytes,
+        ),
+    ];
+    let raised = rows.into_iter().filter_map(|(what, had, has, show)| {
+        let (had, has) = (had.unwrap_or(0), has.unwrap_or(0));
+        (has > had).then(|| format!("all of it needs {} of {what}, was {}", show(has), show(had)))
+    });
+    raised.collect()
+}
+
+/// Whether a version may be upgraded under the old requirement and not under the new one.
+///
+/// Both are ranges, so if there is such a version, there is one right at an end of one of them. Pre-releases are
+/// outside of all ranges that do not name them, and are left out here.
+fn is_narrower(old: Option<&VersionReq>, new: Option<&VersionReq>) -> bool {
+    let Some(new) = new else {
+        return false;
+    };
+    let allowed = |version: &Version| old.is_none_or(|old| old.matches(version));
+    let mut ends = vec![
+        Version::new(0, 0, 0),
+        Version::new(u64::MAX, u64::MAX, u64::MAX),
+    ];
+    for comparator in old.into_iter().chain([new]).flat_map(|r| &r.comparators) {
+        let (major, minor, patch) = (
+            comparator.major,
+            comparator.minor.unwrap_or(0),
+            comparator.patch.unwrap_or(0),
+        );
+        let up = u64::saturating_add;
+        for (major, minor, patch) in [
+            (major, minor, patch),
+            (major, minor, up(patch, 1)),
+            (major, up(minor, 1), 0),
+            (up(major, 1), 0, 0),
+        ] {
+            ends.push(Version::new(major, minor, patch));
+            ends.extend(before(major, minor, patch));
+        }
+    }
+    ends.iter()
+        .any(|version| allowed(version) && !new.matches(version))
+}
+
+/// The last version before another.
+fn before(major: u64, minor: u64, patch: u64) -> Option<Version> {
+    Some(match (major, minor, patch) {
+        (0, 0, 0) => return None,
+        (major, 0, 0) => Version::new(major - 1, u64::MAX, u64::MAX),
+        (major, minor, 0) => Version::new(major, minor - 1, u64::MAX),
+        (major, minor, patch) => Version::new(major, minor, patch - 1),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_narrower_if_any_version_falls_out() {
+        let req = |text: &str| (text != "-").then(|| text.parse::<VersionReq>().unwrap());
+        for (old, new, expected) in [
+            ("-", "-", false),
+            ("-", "*", false),
+            ("-", ">=0.0.0", false),
+            ("-", ">=2.3.0", true),
+            (">=2.3.0", "-", false),
+            (">=2.3.0", ">=2.3.0", false),
+            (">=2.3.0", ">=2.2.0", false),
+            (">=2.3.0", ">=2.3.1", true),
+            (">=2.3.0", ">2.3.0", true),
+            (">=2.3.0", "^2.3", true),
+            ("^2.3", ">=2.3.0", false),
+            ("~2.3", "^2.3", false),
+            ("^2.3", "~2.3", true),
+            ("2.*", ">=2.0, <3", false),
+            (">=2.0, <3", "2.*", false),
+            ("^0.3", ">=0.3.0, <0.4.0", false),
+            (">=2.0.0, <=2.5.0", ">=2.0.0, <2.5.0", true),
+        ] {
+            let found = is_narrower(req(old).as_ref(), req(new).as_ref());
+            assert_eq!(found, expected, "{old} to {new}");
+        }
+    }
+}
