@@ -20,6 +20,7 @@ const SPAN: u64 = 3 << 20;
 
 /// The tar of a pack, as far as it is filled.
 pub(super) struct Small {
+    /// As long as a pack can be, but nothing before the first content is read.
     tar: Vec<u8>,
     used: usize,
     blobs: Vec<BlobRef>,
@@ -30,7 +31,7 @@ pub(super) struct Small {
 impl Small {
     pub(super) fn new() -> Self {
         Self {
-            tar: vec![0; FRAME_BYTES],
+            tar: Vec::new(),
             used: 0,
             blobs: Vec::new(),
             unread: Vec::new(),
@@ -39,13 +40,14 @@ impl Small {
 
     /// Whether another file fits in, with the end of the archive behind it.
     pub(super) fn has_room(&self, size: usize) -> bool {
-        self.used + member(size) + tar::ZEROS.len() <= self.tar.len()
+        self.used + member(size) + tar::ZEROS.len() <= FRAME_BYTES
     }
 
     /// Reads a file to where it would lie. There has to be room.
     pub(super) fn read(&mut self, source: &Source, size: usize, cache: &Cache) -> Result<Digest> {
         let mut reader = source.open().map_err(|e| Error::io(source.subject(), e))?;
         let watch = cache.watch(source, &reader);
+        self.need_tar();
         let digest = read_at(&mut self.tar, self.used + HEADER, size, source, &mut reader)?;
         cache.learn(watch, &reader, digest);
         Ok(digest)
@@ -71,8 +73,15 @@ impl Small {
         &self.blobs
     }
 
+    fn need_tar(&mut self) {
+        if self.tar.is_empty() {
+            self.tar = vec![0; FRAME_BYTES];
+        }
+    }
+
     /// The whole tar, and what lies in it. Reads what was not read yet.
     pub(super) fn finish(mut self, cache: &Cache) -> Result<(Vec<u8>, Vec<BlobRef>)> {
+        self.need_tar();
         for (start, blob, source) in &self.unread {
             let size = usize::try_from(blob.size()).unwrap_or(usize::MAX);
             let mut reader = source.open().map_err(|e| Error::io(source.subject(), e))?;
