@@ -207,7 +207,10 @@ impl Contents for Longest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealift_verifier::delivery::{DeliveryKind, FORMAT};
+    use sealift_verifier::{
+        delivery::{DeliveryKind, FORMAT},
+        limits::FRAME_BYTES,
+    };
 
     /// Every length of delivery.json around a power of ten, where its length takes one digit more.
     #[test]
