@@ -26,7 +26,7 @@ def cyclonedx(path):
         # The whole schema would follow.
         sys.exit(f"{path}: {str(error).splitlines()[0]}")
     bom = json.loads(text)
-    urls, hashes, refs = set(), set(), {bom["metadata"]["component"]["bom-ref"]}
+    urls, hashes, vendors, refs = set(), set(), set(), {bom["metadata"]["component"]["bom-ref"]}
     waiting = list(bom["components"])
     while waiting:
         component = waiting.pop()
@@ -36,12 +36,14 @@ def cyclonedx(path):
         refs.add(component["bom-ref"])
         if "purl" in component:
             urls.add(component["purl"])
+        if "supplier" in component:
+            vendors.add(component["supplier"]["name"])
         hashes.update(h["content"] for h in component.get("hashes", []))
     for dependency in bom["dependencies"]:
         for ref in [dependency["ref"], *dependency.get("dependsOn", [])]:
             if ref not in refs:
                 sys.exit(f"{path}: depends on {ref}, which is not there")
-    return urls, hashes
+    return urls, hashes, vendors
 
 
 def spdx2(path):
@@ -50,7 +52,8 @@ def spdx2(path):
     if messages:
         sys.exit(f"{path}: {messages[0].validation_message}: {messages[0].context}")
     urls = {r.locator for p in document.packages for r in p.external_references}
-    return urls, {c.value for p in document.packages for c in p.checksums}
+    vendors = {p.supplier.name for p in document.packages if p.supplier}
+    return urls, {c.value for p in document.packages for c in p.checksums}, vendors
 
 
 def spdx3(path):
@@ -67,7 +70,7 @@ def spdx3(path):
         hashes.update(h.hashValue for h in artifact.verifiedUsing)
     if not list(objects.foreach_type(model.SpdxDocument)):
         sys.exit(f"{path}: has no SpdxDocument")
-    return urls, hashes
+    return urls, hashes, {o.name for o in objects.foreach_type(model.Organization)}
 
 
 def main():

@@ -199,14 +199,20 @@ fn capability<'a>(part: &'a Part<'_>) -> Package<'a> {
         Kind::Service | Kind::App => "APPLICATION",
         Kind::Model | Kind::Policy | Kind::Config => "OTHER",
     };
-    let vendor = part.capability.vendor.as_ref();
+    let vendor = part.capability.vendor.as_deref();
     Package {
         version_info: Some(&part.version),
-        supplier: vendor.map(|name| format!("Organization: {name}")),
+        supplier: vendor.map(supplier),
         description: &part.capability.description,
         license_declared: part.license.map(known_to_2_3),
         ..Package::new(Ref::Part(part.id), part.capability.name.as_str(), purpose)
     }
+}
+
+/// What stands in brackets last is an address of mail (7.5), so a name with brackets gets empty ones.
+fn supplier(name: &str) -> String {
+    let mail = if name.contains('(') { " ()" } else { "" };
+    format!("Organization: {name}{mail}")
 }
 
 fn image<'a>(part: &'a ImagePart<'_>) -> Package<'a> {
