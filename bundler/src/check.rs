@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io, path::Path};
 
-use sealift_verifier::digest::Digest;
+use sealift_verifier::{digest::Digest, release::Mode};
 
 use crate::{
     collect::{Content, Options, collect},
@@ -11,22 +11,26 @@ use crate::{
     problem::{Problem, Problems},
 };
 
-/// Does what [`crate::collect::plan`] does, and reads contents too: declared digests and all blobs of
+/// Does what [`crate::collect::plans`] does, and reads contents too: declared digests and all blobs of
 /// images are compared, and every other file is opened.
 ///
 /// # Errors
 /// All problems at once.
-pub fn check(release_toml: &Path, options: &Options) -> Result<Plan, Problems> {
-    let collected = collect(release_toml, options);
+pub fn check(
+    release_toml: &Path,
+    options: &Options,
+    modes: &[Mode],
+) -> Result<Vec<Plan>, Problems> {
+    let collected = collect(release_toml, options, Some(modes));
     let mut problems = collected.problems;
     let mut known = HashMap::new();
     for content in &collected.contents {
         problems.extend(compare(content, &mut known).err());
     }
-    match (Problems::of(problems), collected.plan) {
-        (None, Some(plan)) => Ok(plan),
-        (Some(problems), _) => Err(problems),
-        (None, None) => Err(Problems::unexplained(release_toml)),
+    match Problems::of(problems) {
+        None if collected.plans.is_empty() => Err(Problems::unexplained(release_toml)),
+        None => Ok(collected.plans),
+        Some(problems) => Err(problems),
     }
 }
 

@@ -73,6 +73,14 @@ sealift_verifier::codes! {
     Yanked = "yanked", "list another version; only the release definition can pin one that was withdrawn";
     /// Something that may not run in the mode, and for which nothing stands in.
     ModeUnavailable = "mode-unavailable", "add the mode to `modes`, or name a capability in [substitutes]";
+    /// A lock that says something else than the definitions do now.
+    LockStale = "lock-stale", "run `sealift-bundler resolve`, look at what it changes, and commit the lock";
+    /// No lock where one is asked for.
+    LockMissing = "lock-missing", "run `sealift-bundler resolve` and commit the lock";
+    /// A lock that cannot be read.
+    LockInvalid = "lock-invalid", "restore it, or remove it and run `sealift-bundler resolve`";
+    /// Several modes where one is asked for.
+    ModeAmbiguous = "mode-ambiguous", "choose one with --mode";
     /// A configuration schema that is no JSON Schema 2020-12 that stands alone.
     SchemaInvalid = "schema-invalid", "write it in JSON Schema 2020-12, and refer to nothing but #/$defs/… of the same file";
     /// Defaults that do not satisfy the configuration schema.

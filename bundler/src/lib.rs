@@ -19,6 +19,7 @@ pub mod error;
 mod head;
 mod image;
 pub mod license;
+mod lock;
 pub mod manifest;
 pub mod metadata;
 mod output;

@@ -1,22 +1,31 @@
 //! `build`: from a release definition to one signed bundle.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use indicatif::DecimalBytes;
 use sealift_keys::{
     passphrase::{PassphraseSource, Passphrases},
     signer::{FileSigner, Signer},
 };
+use sealift_verifier::release::Mode;
 use serde_json::json;
 
-use super::{Answer, Surroundings, cache::CacheArgs, compat::follow, progress::Bars};
+use super::{Answer, Surroundings, cache::CacheArgs, compat::follow, one_or_all, progress::Bars};
 use crate::{
-    build::{self, threads},
-    check, collect,
-    error::Result,
+    build::{self, Built, threads},
+    check,
+    collect::{self, Options},
+    error::{Code, Error, Result},
     metadata::Roots,
     plan::Plan,
+    sbom::inventory,
 };
+
+/// What stands for the mode in the name of a bundle.
+const MODE: &str = "{mode}";
 
 /// Build a release definition into one signed bundle
 ///
@@ -33,9 +42,15 @@ pub(super) struct Args {
     /// The folder with 1.root.json and all that followed it
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
-    /// The bundle to write
+    /// The bundle to write; with several modes, a name with {mode} in it
     #[arg(short, long = "out", value_name = "OUT")]
     out: PathBuf,
+    /// A mode to build for; may be given several times. Without, those of the definition
+    #[arg(long = "mode", value_name = "MODE")]
+    modes: Vec<Mode>,
+    /// Refuse if there is no lock
+    #[arg(long)]
+    locked: bool,
     /// Read the passphrase of the keys from the first line of a file
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
     passphrase_file: Option<PathBuf>,
@@ -58,38 +73,70 @@ impl Args {
         let roots = std::slice::from_ref(&self.root);
         follow(plan, &self.definition, &self.previous, roots, around).map(|_| ())
     }
+
+    /// The bundle for each plan.
+    fn outs(&self, plans: &[Plan]) -> Result<Vec<PathBuf>> {
+        let shown = self.out.display().to_string();
+        if plans.len() > 1 && !shown.contains(MODE) {
+            let detail = format!("is one name for {} modes: write {MODE} in it", plans.len());
+            return Err(Error::new(Code::Usage, shown, detail));
+        }
+        let out = |plan: &Plan| match plan.release.mode {
+            Some(mode) if shown.contains(MODE) => PathBuf::from(shown.replace(MODE, mode.name())),
+            _ => self.out.clone(),
+        };
+        Ok(plans.iter().map(out).collect())
+    }
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let options = around.options()?;
+    let options = Options {
+        locked: args.locked,
+        ..around.options()?
+    };
     if args.dry_run {
-        let mut plan = check::check(&args.definition, &options)?;
-        args.follow(&mut plan, around)?;
-        return Ok(Answer {
-            text: format!(
-                "would build {} {} with {} capabilities, release counter {}; nothing was written\n",
+        let mut text = String::new();
+        let mut releases = Vec::new();
+        let mut plans = check::check(&args.definition, &options, &args.modes)?;
+        args.outs(&plans)?;
+        for plan in &mut plans {
+            args.follow(plan, around)?;
+            inventory(plan, &(), threads())?;
+            let _ = writeln!(
+                text,
+                "would build {} {}{} with {} capabilities, release counter {}; nothing was written",
                 plan.release.product,
                 plan.release.version,
+                for_mode(plan),
                 plan.capabilities.len(),
                 plan.counter
-            ),
-            json: json!({
+            );
+            releases.push(json!({
                 "dry-run": true,
                 "product": plan.release.product,
                 "version": plan.release.version,
+                "mode": plan.release.mode,
                 "counter": plan.counter,
                 "capabilities": plan.capabilities.len(),
-            }),
-        });
+            }));
+        }
+        let json = one_or_all(releases);
+        return Ok(Answer { text, json });
     }
-    let mut plan = collect::plan(&args.definition, &options)?;
-    args.follow(&mut plan, around)?;
-    let roots = Roots::read(&args.root, plan.release.published)?;
+    let mut plans = collect::plans(&args.definition, &options, &args.modes)?;
+    let outs = args.outs(&plans)?;
+    for plan in &mut plans {
+        args.follow(plan, around)?;
+    }
     let source = match (&args.passphrase_file, args.passphrase_fd) {
         (Some(file), _) => PassphraseSource::File(file.clone()),
         (None, Some(number)) => PassphraseSource::Descriptor(number),
         (None, None) => PassphraseSource::Prompt,
     };
+    let roots = plans
+        .first()
+        .map(|plan| Roots::read(&args.root, plan.release.published));
+    let roots = roots.transpose()?;
     let mut passphrases = Passphrases::new(source);
     let signers = args
         .keys
@@ -98,21 +145,37 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let signers = signers.collect::<Result<Vec<_>, _>>()?;
     let signers: Vec<&dyn Signer> = signers.iter().map(|s| s as _).collect();
     let (cache, unusable) = args.cache.open(around)?;
-    let built = build::build(
-        &plan,
-        &roots,
-        &signers,
-        &args.out,
-        threads(),
-        &cache,
-        &Bars::new(),
-    )?;
+    for plan in &mut plans {
+        inventory(plan, &cache, threads())?;
+    }
+    let mut text = String::new();
+    let mut releases = Vec::new();
+    for ((plan, out), roots) in plans.iter().zip(&outs).zip(roots.iter().cycle()) {
+        let built = build::build(plan, roots, &signers, out, threads(), &cache, &Bars::new())?;
+        let answer = told(plan, out, &built, unusable.as_deref());
+        text.push_str(&answer.text);
+        releases.push(answer.json);
+    }
+    let json = one_or_all(releases);
+    Ok(Answer { text, json })
+}
 
-    let out = args.out.display();
+fn for_mode(plan: &Plan) -> String {
+    let mode = plan.release.mode;
+    mode.map_or(String::new(), |mode| format!(" for {mode}"))
+}
+
+/// What was built.
+fn told(plan: &Plan, path: &Path, built: &Built, unusable: Option<&str>) -> Answer {
+    let out = path.display();
     let size = DecimalBytes(built.bytes);
     let mut text = format!(
-        "{out}: {} {}, release counter {}, {size}\nrelease digest {}\n",
-        plan.release.product, plan.release.version, plan.counter, built.release
+        "{out}: {} {}{}, release counter {}, {size}\nrelease digest {}\n",
+        plan.release.product,
+        plan.release.version,
+        for_mode(plan),
+        plan.counter,
+        built.release
     );
     if built.cached > 0 {
         let (cached, unread) = (DecimalBytes(built.cached), DecimalBytes(built.unread));
@@ -121,7 +184,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             "from the cache: {cached} of it; {unread} of content were not read"
         );
     }
-    if let Some(reason) = &unusable {
+    if let Some(reason) = unusable {
         let _ = writeln!(text, "without a cache: {reason}");
     }
     if let Some((count, request)) = &built.missing {
@@ -132,12 +195,13 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
              next: `sealift-keys sign {request} --key …` by the other signers, then `sealift-bundler seal {out} SIGNATURE…`\n"
         );
     }
-    Ok(Answer {
+    Answer {
         text,
         json: json!({
-            "bundle": args.out,
+            "bundle": path,
             "product": plan.release.product,
             "version": plan.release.version,
+            "mode": plan.release.mode,
             "counter": plan.counter,
             "release-digest": built.release,
             "bytes": built.bytes,
@@ -150,5 +214,5 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             "signatures-missing": built.missing.as_ref().map_or(0, |(count, _)| *count),
             "tosign": built.missing.as_ref().map(|(_, request)| request),
         }),
-    })
+    }
 }

@@ -1,11 +1,14 @@
 //! `check`: is this release definition one that can be built?
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
+use sealift_verifier::release::Mode;
 use serde_json::json;
 
-use super::{Answer, Surroundings, compat::follow};
-use crate::{check, error::Result, plan::PlannedContent};
+use super::{Answer, Surroundings, compat::follow, one_or_all};
+use crate::{
+    build::threads, check, collect::Options, error::Result, plan::PlannedContent, sbom::inventory,
+};
 
 /// Find every problem of a release definition and of what it names
 ///
@@ -23,35 +26,65 @@ pub(super) struct Args {
     /// A trusted root, or the folder that holds 1.root.json; needed where the release before is a bundle
     #[arg(long = "root", value_name = "PATH")]
     roots: Vec<PathBuf>,
+    /// A mode to check for; may be given several times. Without, those of the definition
+    #[arg(long = "mode", value_name = "MODE")]
+    modes: Vec<Mode>,
+    /// Refuse if there is no lock
+    #[arg(long)]
+    locked: bool,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let mut plan = check::check(&args.definition, &around.options()?)?;
-    let changes = follow(&mut plan, &args.definition, &args.previous, &args.roots, around)?;
-    let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
-    let text = format!(
-        "{} {}: {}, {}, no problem found\n",
-        plan.release.product,
-        plan.release.version,
-        counted(plan.capabilities.len(), "capability", "capabilities"),
-        counted(artifacts, "artifact", "artifacts"),
-    );
-    let json = json!({
-        "product": plan.release.product,
-        "version": plan.release.version,
-        "counter": plan.counter,
-        "published": plan.release.published,
-        "expires": plan.expires,
-        "capabilities": plan.capabilities.iter().map(|c| json!({
-            "name": c.manifest.name,
-            "version": c.manifest.version,
-            "artifacts": c.artifacts.iter().map(|a| json!({ "name": a.name, "type": kind(&a.content) })).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
-        "type": plan.release.release_type,
-        "changes": changes,
-        "problems": [],
-    });
-    Ok(Answer { text, json })
+    let options = Options {
+        locked: args.locked,
+        ..around.options()?
+    };
+    let mut text = String::new();
+    let mut releases = Vec::new();
+    for mut plan in check::check(&args.definition, &options, &args.modes)? {
+        let changes = follow(
+            &mut plan,
+            &args.definition,
+            &args.previous,
+            &args.roots,
+            around,
+        )?;
+        // What is checked is what lies there, not what a cache remembers.
+        let packages = inventory(&mut plan, &(), threads())?;
+        let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
+        let mode = plan.release.mode;
+        let _ = writeln!(
+            text,
+            "{} {}{}: {}, {}, no problem found",
+            plan.release.product,
+            plan.release.version,
+            mode.map_or(String::new(), |mode| format!(" for {mode}")),
+            counted(plan.capabilities.len(), "capability", "capabilities"),
+            counted(artifacts, "artifact", "artifacts"),
+        );
+        releases.push(json!({
+            "product": plan.release.product,
+            "version": plan.release.version,
+            "mode": mode,
+            "counter": plan.counter,
+            "published": plan.release.published,
+            "expires": plan.expires,
+            "capabilities": plan.capabilities.iter().map(|c| json!({
+                "name": c.manifest.name,
+                "version": c.manifest.version,
+                "artifacts": c.artifacts.iter().map(|a| json!({ "name": a.name, "type": kind(&a.content) })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "type": plan.release.release_type,
+            "changes": changes,
+            "packages": packages.packages,
+            "packages-without-license": packages.unknown,
+            "problems": [],
+        }));
+    }
+    Ok(Answer {
+        text,
+        json: one_or_all(releases),
+    })
 }
 
 fn counted(count: usize, one: &str, several: &str) -> String {

@@ -10,8 +10,12 @@ mod diff;
 pub mod exit;
 mod man;
 mod progress;
+mod resolve;
 mod schema;
 mod seal;
+mod tree;
+mod update;
+mod why;
 
 use std::path::PathBuf;
 
@@ -50,6 +54,10 @@ enum Command {
     Seal(seal::Args),
     Check(check::Args),
     Diff(diff::Args),
+    Resolve(resolve::Args),
+    Update(update::Args),
+    Why(why::Args),
+    Tree(tree::Args),
     Compat(compat::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -96,6 +104,10 @@ pub fn run(cli: &Cli, around: &Surroundings) -> Reply {
             code = status;
             answer
         }),
+        Command::Resolve(args) => resolve::run(args, around),
+        Command::Update(args) => update::run(args, around),
+        Command::Why(args) => why::run(args, around),
+        Command::Tree(args) => tree::run(args, around),
         Command::Schema(args) => Ok(schema::run(args)),
         Command::Completions(args) => Ok(completions::run(args)),
         Command::Man(args) => man::run(args),
@@ -133,6 +145,7 @@ impl Surroundings {
         Ok(Options {
             source_date_epoch: self.epoch()?,
             mode: None,
+            locked: false,
         })
     }
 
@@ -153,6 +166,17 @@ impl Surroundings {
             )
         });
         parsed.map(Some)
+    }
+}
+
+/// What was found for one mode as it is, for several as `{"releases": […]}`.
+fn one_or_all(mut releases: Vec<Value>) -> Value {
+    match (releases.pop(), releases.is_empty()) {
+        (Some(one), true) => one,
+        (last, _) => {
+            releases.extend(last);
+            json!({ "releases": releases })
+        }
     }
 }
 

@@ -11,10 +11,15 @@ use crate::{
     catalog::{Catalog, Versions},
     definition::{Document, ReleaseDefinition, Wanted},
     error::Code,
+    license::LicenseRules,
+    lock::{self, Difference, LockFile, Locked, Standing},
     plan::DefinitionDigest,
-    problem::Problem,
+    problem::{Place, Problem},
     resolve::{Preferred, Request, Resolved, resolve},
 };
+
+/// Differences of a lock that are told one by one.
+const DIFFERENCES: usize = 20;
 
 /// All definitions that have a part in a release.
 pub(crate) struct Definitions {
@@ -26,6 +31,8 @@ pub(crate) struct Definitions {
     /// The catalog folder, in the way the caller named the definition.
     pub(crate) folder: PathBuf,
     pub(crate) catalog: Catalog,
+    /// Which licenses the vendor accepts.
+    pub(crate) licenses: LicenseRules,
     /// What is wrong with the definitions, each by itself.
     pub(crate) problems: Vec<Problem>,
 }
@@ -66,20 +73,160 @@ impl Definitions {
         }
         let (catalog, wrong) = Catalog::read(&folder, threads());
         problems.extend(wrong);
+        let (licenses, wrong) = LicenseRules::read(&folder);
+        problems.extend(wrong);
         Ok(Self {
             file: release_toml.to_owned(),
             digest,
             release,
             folder,
             catalog,
+            licenses: licenses.unwrap_or_default(),
             problems,
         })
     }
 
     /// The release definition's file name.
     pub(crate) fn file_name(&self) -> String {
-        let name = self.file.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        file_name(&self.file)
+    }
+
+    /// The modes to resolve for: those asked for, else those of the definition, else none.
+    pub(crate) fn modes(&self, asked: &[Mode]) -> Vec<Option<Mode>> {
+        let modes = match asked {
+            [] => &self.release.modes,
+            asked => asked,
+        };
+        let mut modes: Vec<_> = modes.iter().copied().map(Some).collect();
+        modes.sort();
+        modes.dedup();
+        if modes.is_empty() {
+            modes.push(None);
+        }
+        modes
+    }
+
+    /// The one mode to resolve for.
+    ///
+    /// # Errors
+    /// None is asked for, and the definition has several.
+    pub(crate) fn mode(&self, asked: Option<Mode>) -> Result<Option<Mode>, Problem> {
+        match (asked, self.release.modes.as_slice()) {
+            (Some(mode), _) => Ok(Some(mode)),
+            (None, []) => Ok(None),
+            (None, [one]) => Ok(Some(*one)),
+            (None, several) => {
+                let at = Place {
+                    key: "modes".into(),
+                    ..Place::of_file(&self.file)
+                };
+                let names: Vec<&str> = several.iter().map(|mode| mode.name()).collect();
+                let message = format!("the release is for several: {}", names.join(", "));
+                Err(Problem::new(&at, Code::ModeAmbiguous, message))
+            }
+        }
+    }
+
+    /// The lock beside the release definition, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read, is of another release, or there is none although one is `demanded`.
+    pub(crate) fn lock(&self, demanded: bool) -> Result<Option<LockFile>, Vec<Problem>> {
+        let path = lock::path_of(&self.file);
+        let at = Place::of_file(&path);
+        let Some(found) = LockFile::read(&path)? else {
+            if demanded {
+                let problem = Problem::new(&at, Code::LockMissing, "there is no lock");
+                return Err(vec![problem.with_hint(self.resolve_hint())]);
+            }
+            return Ok(None);
+        };
+        let release = &self.release;
+        let ours = release.product.as_ref().zip(release.version.as_ref());
+        let lock = &found.lock;
+        if ours.is_some_and(|ours| ours != (&lock.product, &lock.version)) {
+            let message = format!("is the lock of {} {}", lock.product, lock.version);
+            let problem = Problem::new(&at, Code::LockStale, message);
+            return Err(vec![problem.with_hint(self.resolve_hint())]);
+        }
+        Ok(Some(found))
+    }
+
+    /// What is decided for a mode, and how the lock stands to that.
+    ///
+    /// # Errors
+    /// Why there is no answer, or what is wrong with definitions or the lock.
+    pub(crate) fn decided(&self, mode: Option<Mode>) -> Result<(Locked, Standing), Vec<Problem>> {
+        let mode = self.mode(mode).map_err(|problem| vec![problem])?;
+        let file = LockFile::read(&lock::path_of(&self.file))?;
+        let locked = file.as_ref().and_then(|file| file.lock.of(mode));
+        let preferred = locked.map_or_else(Preferred::default, Locked::preferred);
+        let resolved = self.resolve(mode, &preferred)?;
+        if !self.problems.is_empty() {
+            return Err(self.problems.clone());
+        }
+        let now = Locked::new(self, mode, &resolved);
+        let standing = match (&file, locked) {
+            (None, _) => Standing::Missing,
+            (Some(_), Some(locked)) if *locked == now => Standing::Current,
+            (Some(_), _) => Standing::Stale,
+        };
+        Ok((now, standing))
+    }
+
+    fn resolve_hint(&self) -> String {
+        format!(
+            "run `sealift-bundler resolve {}`, look at what it changes, and commit the lock",
+            self.file.display()
+        )
+    }
+
+    /// What a lock says for a mode, held against the definitions; without a lock, what they say.
+    ///
+    /// # Errors
+    /// Why there is no answer, or how it differs from the lock.
+    pub(crate) fn locked(
+        &self,
+        mode: Option<Mode>,
+        file: Option<&LockFile>,
+    ) -> Result<Resolved, Vec<Problem>> {
+        let Some(file) = file else {
+            return self.resolve(mode, &Preferred::default());
+        };
+        let at = Place::of_file(&file.path);
+        let shown = mode.map_or("no mode", Mode::name);
+        let Some(locked) = file.lock.of(mode) else {
+            // What is wrong with the definitions matters all the same.
+            self.resolve(mode, &Preferred::default())?;
+            let problem = Problem::new(
+                &at,
+                Code::LockStale,
+                format!("has no resolution for {shown}"),
+            );
+            return Err(vec![problem.with_hint(self.resolve_hint())]);
+        };
+        let resolved = self.resolve(mode, &locked.preferred())?;
+        let now = Locked::new(self, mode, &resolved);
+        let differences = lock::differences(Some(locked), &now);
+        if differences.is_empty() {
+            return Ok(resolved);
+        }
+        let message = match mode {
+            Some(mode) => format!("is not what the definitions say for {mode}"),
+            None => "is not what the definitions say".to_owned(),
+        };
+        let more = differences.len().saturating_sub(DIFFERENCES);
+        let mut because: Vec<String> = differences
+            .iter()
+            .take(DIFFERENCES)
+            .map(Difference::sentence)
+            .collect();
+        if more > 0 {
+            because.push(format!("and {more} more"));
+        }
+        let problem = Problem::new(&at, Code::LockStale, message);
+        let problem = problem.with_hint(self.resolve_hint());
+        Err(vec![problem.because(because)])
     }
 
     /// The capabilities that the release definition pins to one version.
@@ -91,8 +238,12 @@ impl Definitions {
         })
     }
 
-    /// The definitions that an answer follows from, sorted by path.
-    pub(crate) fn used(&self, resolved: &Resolved) -> Vec<DefinitionDigest> {
+    /// The definitions that an answer follows from, the lock among them, sorted by path.
+    pub(crate) fn used(
+        &self,
+        resolved: &Resolved,
+        lock: Option<&LockFile>,
+    ) -> Vec<DefinitionDigest> {
         fn add<T>(
             used: &mut Vec<DefinitionDigest>,
             folder: &Path,
@@ -138,6 +289,13 @@ impl Definitions {
         for (name, (version, _)) in &resolved.capabilities {
             add(&mut used, folder, &catalog.capabilities, name, version);
         }
+        for (name, version) in &resolved.replaced {
+            add(&mut used, folder, &catalog.capabilities, name, version);
+        }
+        used.extend(lock.map(|lock| DefinitionDigest {
+            path: file_name(&lock.path),
+            digest: lock.digest,
+        }));
         used.sort();
         used
     }
@@ -169,4 +327,10 @@ impl Definitions {
             problems
         })
     }
+}
+
+/// A file's name without its folder.
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }

@@ -22,9 +22,11 @@ use crate::{
     catalog::Entry,
     definition::{CapabilityDefinition, Located},
     error::Code,
+    license::LicenseRules,
+    lock::LockFile,
     plan::{Plan, PlannedCapability, Source},
     problem::{Place, Problem, Problems},
-    resolve::{Preferred, Resolved},
+    resolve::Resolved,
 };
 
 /// How a definition is read.
@@ -32,8 +34,10 @@ use crate::{
 pub struct Options {
     /// Seconds since 1970-01-01T00:00:00Z, which go before `published` of the definition.
     pub source_date_epoch: Option<i64>,
-    /// The mode that versions are resolved for.
+    /// The mode that versions are resolved for. With none, the one of the definition.
     pub mode: Option<Mode>,
+    /// Whether there has to be a lock.
+    pub locked: bool,
 }
 
 /// Makes the plan of the release that `release_toml` defines.
@@ -44,18 +48,31 @@ pub struct Options {
 /// # Errors
 /// All problems of all definitions and artifacts at once, sorted by place.
 pub fn plan(release_toml: &Path, options: &Options) -> Result<Plan, Problems> {
-    let collected = collect(release_toml, options);
-    match (Problems::of(collected.problems), collected.plan) {
+    let mut collected = collect(release_toml, options, None);
+    match (Problems::of(collected.problems), collected.plans.pop()) {
         (None, Some(plan)) => Ok(plan),
         (Some(problems), _) => Err(problems),
         (None, None) => Err(Problems::unexplained(release_toml)),
     }
 }
 
+/// The same for several modes, with definitions read once. Without modes it is for those of the definition.
+///
+/// # Errors
+/// All problems in all modes at once.
+pub fn plans(release_toml: &Path, options: &Options, modes: &[Mode]) -> Result<Vec<Plan>, Problems> {
+    let collected = collect(release_toml, options, Some(modes));
+    match Problems::of(collected.problems) {
+        None if collected.plans.is_empty() => Err(Problems::unexplained(release_toml)),
+        None => Ok(collected.plans),
+        Some(problems) => Err(problems),
+    }
+}
+
 /// Everything that could be learned from definitions, whether or not a release can be built from them.
 pub(crate) struct Collected {
-    /// The plan, if there is no problem.
-    pub(crate) plan: Option<Plan>,
+    /// The plan for each mode, if there is no problem.
+    pub(crate) plans: Vec<Plan>,
     pub(crate) problems: Vec<Problem>,
     /// What remains to be compared when contents are read.
     pub(crate) contents: Vec<Content>,
@@ -64,7 +81,7 @@ pub(crate) struct Collected {
 impl Collected {
     fn nothing(problems: Vec<Problem>) -> Self {
         Self {
-            plan: None,
+            plans: Vec::new(),
             problems,
             contents: Vec::new(),
         }
@@ -99,8 +116,8 @@ impl Collector {
 }
 
 /// Reads definitions, decides on versions and looks at artifacts; never stops at a problem that leaves
-/// something to look at.
-pub(crate) fn collect(release_toml: &Path, options: &Options) -> Collected {
+/// something to look at. It is for one mode, or for the modes that are named, or those of the definition.
+pub(crate) fn collect(release_toml: &Path, options: &Options, modes: Option<&[Mode]>) -> Collected {
     let definitions = match Definitions::read(release_toml, options.source_date_epoch) {
         Ok(definitions) => definitions,
         Err(problems) => return Collected::nothing(problems),
@@ -108,7 +125,6 @@ pub(crate) fn collect(release_toml: &Path, options: &Options) -> Collected {
     let Definitions {
         release,
         folder,
-        catalog,
         problems,
         ..
     } = &definitions;
@@ -122,37 +138,31 @@ pub(crate) fn collect(release_toml: &Path, options: &Options) -> Collected {
         problems: problems.clone(),
         contents: Vec::new(),
     };
-    let resolved = match definitions.resolve(options.mode, &Preferred::default()) {
-        Ok(resolved) => resolved,
-        Err(problems) => {
-            // What is pinned would be looked at in any case.
-            for (name, version) in definitions.exact_pins() {
-                let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
-                entry.and_then(|entry| collector.capability(name, version, entry));
-            }
-            collector.problems.extend(problems);
+    let modes = match modes {
+        Some(asked) => Ok(definitions.modes(asked)),
+        None => definitions.mode(options.mode).map(|mode| vec![mode]),
+    };
+    let lock = definitions.lock(options.locked);
+    let (modes, lock) = match (modes, lock) {
+        (Ok(modes), Ok(lock)) => (modes, lock),
+        (modes, lock) => {
+            collector.problems.extend(modes.err());
+            collector.problems.extend(lock.err().unwrap_or_default());
             return Collected::nothing(collector.problems);
         }
     };
-    let mut capabilities = Vec::new();
-    for (name, (version, decision)) in &resolved.capabilities {
-        let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
-        let capability = entry.and_then(|entry| collector.capability(name, version, entry));
-        capabilities.extend(capability.map(|mut capability| {
-            capability.manifest.decision = Some(decision.clone());
-            capability
-        }));
+    let mut plans = Vec::new();
+    for mode in modes {
+        plans.extend(collector.release(&definitions, lock.as_ref(), mode));
     }
     let Collector {
         problems, contents, ..
     } = collector;
-    let plan = if problems.is_empty() {
-        assemble(&definitions, options.mode, resolved, capabilities)
-    } else {
-        None
-    };
+    if !problems.is_empty() {
+        plans.clear();
+    }
     Collected {
-        plan,
+        plans,
         problems,
         contents,
     }
@@ -160,12 +170,13 @@ pub(crate) fn collect(release_toml: &Path, options: &Options) -> Collected {
 
 fn assemble(
     definitions: &Definitions,
+    lock: Option<&LockFile>,
     mode: Option<Mode>,
     resolved: Resolved,
     capabilities: Vec<PlannedCapability>,
 ) -> Option<Plan> {
     let release = &definitions.release;
-    let digests = definitions.used(&resolved);
+    let digests = definitions.used(&resolved, lock);
     let manifest = Release {
         security_floor: release.security_floor.clone(),
         platforms: release.platforms.clone(),
@@ -188,18 +199,60 @@ fn assemble(
         expires: release.expires?,
         definition: definitions.file_name(),
         definitions: digests,
+        licenses: definitions.licenses.clone(),
+        packages: None,
         capabilities,
     })
 }
 
 impl Collector {
+    /// What a release is made of in a mode.
+    fn release(
+        &mut self,
+        definitions: &Definitions,
+        lock: Option<&LockFile>,
+        mode: Option<Mode>,
+    ) -> Option<Plan> {
+        let catalog = &definitions.catalog;
+        let resolved = match definitions.locked(mode, lock) {
+            Ok(resolved) => resolved,
+            Err(problems) => {
+                // What is pinned would be looked at in any case.
+                for (name, version) in definitions.exact_pins() {
+                    let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
+                    entry.and_then(|entry| self.capability(name, version, entry, &definitions.licenses));
+                }
+                self.problems.extend(problems);
+                return None;
+            }
+        };
+        let mut capabilities = Vec::new();
+        for (name, (version, decision)) in &resolved.capabilities {
+            let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
+            let capability = entry.and_then(|entry| self.capability(name, version, entry, &definitions.licenses));
+            capabilities.extend(capability.map(|mut capability| {
+                capability.manifest.decision = Some(decision.clone());
+                capability
+            }));
+        }
+        if !self.problems.is_empty() {
+            return None;
+        }
+        assemble(definitions, lock, mode, resolved, capabilities)
+    }
+
     fn capability(
         &mut self,
         name: &Name,
         version: &Version,
         entry: &Entry<CapabilityDefinition>,
+        licenses: &LicenseRules,
     ) -> Option<PlannedCapability> {
         let definition = &entry.definition;
+        if let Some(license) = &definition.license {
+            let problem = licenses.check(name, &license.value, &license.at);
+            self.problems.extend(problem);
+        }
         self.resolve(&entry.file, &entry.place())?;
         let folder = entry.file.parent()?;
         let mut artifacts = Vec::new();

@@ -31,6 +31,14 @@ impl Document {
     /// # Errors
     /// The problem that keeps it from being read at all.
     pub(crate) fn read(file: &Path) -> Result<Self, Problem> {
+        Self::read_up_to(file, DEFINITION_BYTES)
+    }
+
+    /// Reads a file of at most so many bytes.
+    ///
+    /// # Errors
+    /// The problem that keeps it from being read at all.
+    pub(crate) fn read_up_to(file: &Path, most: u64) -> Result<Self, Problem> {
         let whole = Place::of_file(file);
         let failed = |e: std::io::Error| match e.kind() {
             std::io::ErrorKind::NotFound => {
@@ -48,10 +56,10 @@ impl Document {
         }
         let mut bytes = Vec::new();
         File::open(file)
-            .and_then(|f| f.take(DEFINITION_BYTES + 1).read_to_end(&mut bytes))
+            .and_then(|f| f.take(most + 1).read_to_end(&mut bytes))
             .map_err(failed)?;
-        if bytes.len() as u64 > DEFINITION_BYTES {
-            let message = format!("is longer than {DEFINITION_BYTES} bytes");
+        if bytes.len() as u64 > most {
+            let message = format!("is longer than {most} bytes");
             return Err(Problem::new(&whole, Code::DefinitionTooLarge, message));
         }
         Self::of_bytes(file, bytes)

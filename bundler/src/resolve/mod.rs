@@ -19,6 +19,7 @@ use sealift_verifier::{
 };
 use semver::Version;
 
+pub(crate) use self::requirement::meets;
 use self::{
     explain::Explanation,
     positions::Position,

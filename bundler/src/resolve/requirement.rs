@@ -6,7 +6,7 @@ use std::ops::Bound;
 use semver::{BuildMetadata, Comparator, Op, Prerelease, Version, VersionReq};
 
 /// Whether a version lies within all bounds of a requirement, be it a pre-release or not.
-pub(super) fn meets(requirement: &VersionReq, version: &Version) -> bool {
+pub(crate) fn meets(requirement: &VersionReq, version: &Version) -> bool {
     requirement.comparators.iter().all(|comparator| {
         let (low, high) = bounds(comparator);
         // Build metadata makes no difference to requirements (SemVer 2.0, 10).

@@ -8,6 +8,7 @@ use sealift_verifier::{
     bundle::Authentic,
     delivery::Pack,
     digest::Digest,
+    path::Name,
     release::{Artifact, BlobRef, Content, FileRef},
     time::Time,
     tree::{Mode, Node},
@@ -84,6 +85,40 @@ fn release(bundle: &Authentic) -> (String, Value) {
     if !release.platforms.is_empty() {
         head.push(("platforms", release.platforms.join(" ")));
     }
+    head.extend(release.mode.map(|mode| ("mode", mode.to_string())));
+    head.extend(release.release_type.map(|t| ("type", t.name().to_owned())));
+    let from = release.upgrade_from.as_ref();
+    head.extend(from.map(|from| ("upgrade from", from.to_string())));
+    head.extend(release.severity.map(|s| ("severity", s.name().to_owned())));
+    if !release.fixes.is_empty() {
+        head.push(("fixes", release.fixes.join(" ")));
+    }
+    let resolution = &release.resolution;
+    let platform = resolution.platform.as_ref();
+    head.extend(platform.map(|platform| ("platform release", platform.version.to_string())));
+    let suites = resolution.suites.iter();
+    head.extend(suites.map(|s| ("suite", format!("{} {} ({})", s.name, s.version, s.rule.name()))));
+    head.extend(resolution.left_out.iter().map(|out| {
+        let other = out.substitute.as_ref();
+        let other = other.map_or(String::new(), |other| format!(", {other} stands in for it"));
+        ("left out", format!("{}{other}", out.name))
+    }));
+    let decisions: Vec<_> = release
+        .capabilities
+        .iter()
+        .filter_map(|c| {
+            let decision = c.decision.as_ref()?;
+            let suite = decision.suite.clone().unwrap_or_default();
+            let names: Vec<&str> = decision.substitutes.iter().map(Name::as_str).collect();
+            Some([
+                c.name.to_string(),
+                decision.rule.name().to_owned(),
+                suite,
+                decision.required_by.join(", "),
+                names.join(", "),
+            ])
+        })
+        .collect();
     let capabilities: Vec<_> = release
         .capabilities
         .iter()
@@ -118,6 +153,12 @@ fn release(bundle: &Authentic) -> (String, Value) {
         ),
         table(["artifact", "type", "bytes", "sha256"], &artifacts)
     );
+    let text = if decisions.is_empty() {
+        text
+    } else {
+        let head = ["capability", "decided by", "suite", "required by", "stands in for"];
+        format!("{text}\n{}", table(head, &decisions))
+    };
     let json = json!({
         "counter": bundle.counter(),
         "release": release,

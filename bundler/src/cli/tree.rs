@@ -1,0 +1,191 @@
+//! `tree`: what a release is made of, from what was asked for down to what that requires.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::PathBuf,
+};
+
+use sealift_verifier::{
+    path::Name,
+    release::{Mode, Rule},
+};
+use serde_json::json;
+
+use super::{Answer, Surroundings};
+use crate::{
+    collect::Definitions,
+    error::Result,
+    lock::{Locked, LockedCapability, Standing},
+    problem::Problems,
+};
+
+/// Show what a release is made of, and what requires what
+///
+/// Reads the lock if there is one, and says if it is stale.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The release definition
+    #[arg(value_name = "RELEASE.toml")]
+    definition: PathBuf,
+    /// The mode, if the release is for several
+    #[arg(long)]
+    mode: Option<Mode>,
+}
+
+pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
+    let failed = |problems| {
+        Problems::of(problems).unwrap_or_else(|| Problems::unexplained(&args.definition))
+    };
+    let definitions = Definitions::read(&args.definition, around.epoch()?).map_err(failed)?;
+    let (locked, standing) = definitions.decided(args.mode).map_err(failed)?;
+    let tree = Tree::of(&definitions, &locked);
+    Ok(Answer {
+        text: tree.text(standing),
+        json: json!({
+            "product": definitions.release.product,
+            "version": definitions.release.version,
+            "mode": locked.mode,
+            "lock": standing,
+            "platform": locked.platform.as_ref().map(|(version, _)| version),
+            "suites": locked.suites.iter().map(|s| json!({
+                "name": s.name,
+                "version": s.version,
+                "rule": s.rule,
+            })).collect::<Vec<_>>(),
+            "capabilities": locked.capabilities.iter().map(|c| json!({
+                "name": c.name,
+                "version": c.version,
+                "rule": c.rule,
+                "suite": c.suite,
+                "required-by": c.required_by,
+                "substitutes": c.substitutes,
+                "requires": tree.requires.get(&c.name),
+            })).collect::<Vec<_>>(),
+            "left-out": locked.left_out.iter().map(|out| json!({
+                "name": out.name,
+                "substitute": out.substitute,
+            })).collect::<Vec<_>>(),
+        }),
+    })
+}
+
+struct Tree<'a> {
+    definitions: &'a Definitions,
+    locked: &'a Locked,
+    /// What each capability requires of those in the release, or what stands in for that.
+    requires: BTreeMap<&'a Name, Vec<&'a Name>>,
+}
+
+impl<'a> Tree<'a> {
+    fn of(definitions: &'a Definitions, locked: &'a Locked) -> Self {
+        let replaced = |name: &'a Name| {
+            let out = locked.left_out.iter().find(|out| out.name == *name);
+            out.and_then(|out| out.substitute.as_ref()).unwrap_or(name)
+        };
+        let requires = locked.capabilities.iter().filter_map(|capability| {
+            let versions = definitions.catalog.capabilities.get(&capability.name)?;
+            let entry = versions.get(&capability.version)?;
+            let others = entry
+                .definition
+                .requires
+                .iter()
+                .map(|(other, _)| replaced(other));
+            Some((&capability.name, others.collect()))
+        });
+        Self {
+            definitions,
+            locked,
+            requires: requires.collect(),
+        }
+    }
+
+    fn text(&self, standing: Standing) -> String {
+        let release = &self.definitions.release;
+        let mut text = String::new();
+        for (product, version) in release.product.iter().zip(&release.version) {
+            let mode = self
+                .locked
+                .mode
+                .map_or(String::new(), |mode| format!(" for {mode}"));
+            let _ = writeln!(text, "{product} {version}{mode}");
+        }
+        let mut told = BTreeSet::new();
+        if let Some((version, _)) = &self.locked.platform {
+            let _ = writeln!(text, "platform {version}");
+        }
+        for suite in &self.locked.suites {
+            let listed = format!("{} {}", suite.name, suite.version);
+            let _ = writeln!(text, "suite {listed}");
+            let members = self.locked.capabilities.iter();
+            for member in members.filter(|c| c.suite.as_ref() == Some(&listed)) {
+                self.branch(&mut text, member, 1, &mut told);
+            }
+        }
+        let pinned = self
+            .locked
+            .capabilities
+            .iter()
+            .filter(|c| c.rule == Rule::Capability);
+        for capability in pinned {
+            self.branch(&mut text, capability, 0, &mut told);
+        }
+        // What stands in for something else, and what only that requires.
+        let others = self.locked.capabilities.iter();
+        let mut others: Vec<_> = others.filter(|c| !told.contains(&c.name)).collect();
+        others.sort_by_key(|c| c.substitutes.is_empty());
+        for capability in others {
+            if !told.contains(&capability.name) {
+                self.branch(&mut text, capability, 0, &mut told);
+            }
+        }
+        for out in &self.locked.left_out {
+            let _ = match &out.substitute {
+                Some(other) => writeln!(text, "left out: {}, {other} stands in for it", out.name),
+                None => writeln!(text, "left out: {}", out.name),
+            };
+        }
+        text.push_str(standing.note());
+        text
+    }
+
+    /// A capability with what it requires; what was shown before is not shown again.
+    fn branch<'t>(
+        &'t self,
+        text: &mut String,
+        root: &'t LockedCapability,
+        depth: usize,
+        told: &mut BTreeSet<&'t Name>,
+    ) {
+        let mut open = vec![(root, depth)];
+        while let Some((capability, depth)) = open.pop() {
+            let first = told.insert(&capability.name);
+            let requires = self
+                .requires
+                .get(&capability.name)
+                .map_or(&[][..], Vec::as_slice);
+            let mark = if first || requires.is_empty() {
+                ""
+            } else {
+                " (see above)"
+            };
+            let pinned = match capability.rule {
+                Rule::Capability => ", pinned",
+                _ => "",
+            };
+            let indent = "  ".repeat(depth);
+            let _ = writeln!(
+                text,
+                "{indent}{} {}{pinned}{mark}",
+                capability.name, capability.version
+            );
+            if first {
+                let below = requires
+                    .iter()
+                    .rev()
+                    .filter_map(|name| self.locked.capability(name));
+                open.extend(below.map(|other| (other, depth + 1)));
+            }
+        }
+    }
+}

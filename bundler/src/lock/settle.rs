@@ -1,0 +1,165 @@
+//! Making a lock: what is to stay is preferred, everything else is decided anew.
+
+use std::path::{Path, PathBuf};
+
+use sealift_verifier::{path::Name, release::Mode};
+
+use super::{Difference, Lock, LockFile, Locked, differences, path_of};
+use crate::{
+    collect::Definitions,
+    definition::is_near,
+    error::Code,
+    problem::{Place, Problem, Problems},
+    resolve::Preferred,
+};
+
+/// What may become of the versions that are locked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keep<'a> {
+    /// They stay where they are allowed.
+    All,
+    /// These may move, suites or capabilities; the others stay where they are allowed.
+    AllBut(&'a [Name]),
+    /// All may move.
+    Nothing,
+}
+
+/// A lock that was made and not written yet.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) path: PathBuf,
+    pub(crate) lock: Lock,
+    /// For each mode that was decided, what the old lock says otherwise.
+    pub(crate) changes: Vec<(Option<Mode>, Vec<Difference>)>,
+    /// Whether the file has to be written.
+    pub(crate) is_new: bool,
+}
+
+/// Decides on the versions of a release definition for some modes, or for its own.
+///
+/// # Errors
+/// All problems at once: of definitions, of the old lock, and why there is no answer.
+pub(crate) fn settle(
+    definition: &Path,
+    source_date_epoch: Option<i64>,
+    modes: &[Mode],
+    keep: Keep<'_>,
+) -> Result<Settled, Problems> {
+    settle_all(definition, source_date_epoch, modes, keep).map_err(|problems| {
+        Problems::of(problems).unwrap_or_else(|| Problems::unexplained(definition))
+    })
+}
+
+fn settle_all(
+    definition: &Path,
+    source_date_epoch: Option<i64>,
+    modes: &[Mode],
+    keep: Keep<'_>,
+) -> Result<Settled, Vec<Problem>> {
+    let definitions = Definitions::read(definition, source_date_epoch)?;
+    let path = path_of(definition);
+    let old = LockFile::read(&path)?.map(|file| file.lock);
+    let release = &definitions.release;
+    let (product, version) = (release.product.clone(), release.version.clone());
+    // Those of another release say nothing of this one, but their versions may stay.
+    let known = old.as_ref();
+    let mut problems = definitions.problems.clone();
+    let mut resolutions = Vec::new();
+    let mut changes = Vec::new();
+    let mut free = match keep {
+        Keep::AllBut(names) => names.to_vec(),
+        Keep::All | Keep::Nothing => Vec::new(),
+    };
+    for mode in definitions.modes(modes) {
+        let before = known.and_then(|lock| lock.of(mode));
+        let preferred = before.map_or_else(Preferred::default, |locked| preferred(locked, keep));
+        match definitions.resolve(mode, &preferred) {
+            Ok(resolved) => {
+                let locked = Locked::new(&definitions, mode, &resolved);
+                free.retain(|name| {
+                    !locked.speaks_of(name) && !before.is_some_and(|l| l.speaks_of(name))
+                });
+                changes.push((mode, differences(before, &locked)));
+                resolutions.push(locked);
+            }
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() {
+        problems.extend(
+            free.iter()
+                .map(|name| unknown(&definitions, &resolutions, name)),
+        );
+    }
+    let (Some(product), Some(version), true) = (product, version, problems.is_empty()) else {
+        return Err(problems);
+    };
+    // Modes that were not asked for stay as they are.
+    let asked: Vec<_> = changes.iter().map(|(mode, _)| *mode).collect();
+    if !modes.is_empty()
+        && let Some(old) = &old
+    {
+        let others = old
+            .resolutions
+            .iter()
+            .filter(|l| l.mode.is_some() && !asked.contains(&l.mode));
+        resolutions.extend(others.cloned());
+    }
+    resolutions.sort_by_key(|locked| locked.mode);
+    let lock = Lock {
+        product,
+        version,
+        resolutions,
+    };
+    Ok(Settled {
+        is_new: old.as_ref() != Some(&lock),
+        path,
+        lock,
+        changes,
+    })
+}
+
+fn preferred(locked: &Locked, keep: Keep<'_>) -> Preferred {
+    let mut preferred = locked.preferred();
+    match keep {
+        Keep::All => {}
+        Keep::AllBut(names) => {
+            preferred
+                .capabilities
+                .retain(|name, _| !names.contains(name));
+            preferred.suites.retain(|name, _| !names.contains(name));
+        }
+        Keep::Nothing => preferred = Preferred::default(),
+    }
+    preferred
+}
+
+/// Something is to move that is not in the release.
+fn unknown(definitions: &Definitions, resolutions: &[Locked], name: &Name) -> Problem {
+    let at = Place::of_file(&definitions.file);
+    let names = resolutions.iter().flat_map(|locked| &locked.capabilities);
+    let near = names
+        .map(|c| c.name.as_str())
+        .find(|other| is_near(name.as_str(), other));
+    let problem = Problem::new(
+        &at,
+        Code::CapabilityUnknown,
+        format!("the release has no {name}"),
+    );
+    match near {
+        Some(near) => problem.with_hint(format!("did you mean {near}?")),
+        None => problem.with_hint("`sealift-bundler tree` shows what it has"),
+    }
+}
+
+impl Locked {
+    /// Whether something was decided about a suite or a capability.
+    fn speaks_of(&self, name: &Name) -> bool {
+        self.suites.iter().any(|suite| suite.name == *name)
+            || self
+                .capabilities
+                .iter()
+                .any(|capability| capability.name == *name)
+            || self.left_out.iter().any(|out| out.name == *name)
+    }
+}
