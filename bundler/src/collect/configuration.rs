@@ -45,7 +45,7 @@ pub(super) fn check(
     let Some(file) = definition.defaults.as_ref().and_then(|d| files.open(d)) else {
         return problems;
     };
-    match file.read(|bytes| configuration::read_defaults(file.named, bytes)) {
+    match file.read(|bytes| configuration::read_defaults(file.name, bytes)) {
         Err(finding) => told(&file, Code::DefaultsInvalid, vec![finding]),
         Ok(defaults) => {
             let findings = schema.map(|schema| schema.findings(&defaults));
@@ -63,7 +63,8 @@ struct Files<'c> {
 
 /// A file that a definition names.
 struct Named<'c> {
-    named: &'c EntryPath,
+    /// Its path at the site.
+    name: &'c EntryPath,
     /// Where it is named.
     at: &'c Place,
     /// Where it lies, in the way the caller named the definition.
@@ -84,7 +85,7 @@ impl<'c> Files<'c> {
             }
         })?;
         Some(Named {
-            named: &named.value,
+            name: &named.value,
             at: &named.at,
             path,
             bytes: configuration::read(source),

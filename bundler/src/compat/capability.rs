@@ -45,16 +45,12 @@ fn gone(before: &Capability, new: &Side) -> Change {
     let substitute = left_out
         .filter(|l| l.name == *name)
         .find_map(|l| l.substitute.as_ref());
-    match (substitute, new.release.mode) {
-        (Some(other), Some(mode)) => {
-            let message = format!("is replaced by {other} in mode {mode}");
-            Change::of(name, What::CapabilityReplaced, Class::Feature, message)
-        }
-        _ => {
-            let message = format!("is removed, was in version {}", before.version);
-            Change::of(name, What::CapabilityRemoved, Class::Breaking, message)
-        }
+    if let (Some(other), Some(mode)) = (substitute, new.release.mode) {
+        let message = format!("is replaced by {other} in mode {mode}");
+        return Change::of(name, What::CapabilityReplaced, Class::Feature, message);
     }
+    let message = format!("is removed, was in version {}", before.version);
+    Change::of(name, What::CapabilityRemoved, Class::Breaking, message)
 }
 
 fn both(before: &Capability, now: &Capability, old: &Side, new: &Side) -> Vec<Change> {

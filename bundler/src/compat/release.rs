@@ -188,17 +188,18 @@ fn entitlements(release: &Release) -> impl Iterator<Item = (&Name, &str)> {
 
 /// What of `new` is more than `old` had.
 fn raised(old: &Hardware, new: &Hardware) -> Vec<String> {
-    let count = |number: u64| number.to_string();
-    let rows: [(&str, Option<u64>, Option<u64>, &dyn Fn(u64) -> String); 5] = [
-        ("processor cores", old.cpu, new.cpu, &count),
-        ("memory", old.memory, new.memory, &bytes),
-        ("room on disk", old.disk, new.disk, &bytes),
-        ("graphics processors", old.gpu, new.gpu, &count),
+    let count: fn(u64) -> String = |number| number.to_string();
+    let size: fn(u64) -> String = bytes;
+    let rows = [
+        ("processor cores", old.cpu, new.cpu, count),
+        ("memory", old.memory, new.memory, size),
+        ("room on disk", old.disk, new.disk, size),
+        ("graphics processors", old.gpu, new.gpu, count),
         (
             "memory on each graphics processor",
             old.gpu_memory,
             new.gpu_memory,
-            &bytes,
+            size,
         ),
     ];
     let raised = rows.into_iter().filter_map(|(what, had, has, show)| {

@@ -290,22 +290,22 @@ impl<'v> Comparison<'v> {
         defaults: Option<&Value>,
     ) {
         let (had, has) = (table(old, "properties"), table(new, "properties"));
-        let (had_patterns, has_patterns) = (
+        let (old_patterns, new_patterns) = (
             table(old, "patternProperties"),
             table(new, "patternProperties"),
         );
-        let (had_rest, has_rest) = (rest(old), rest(new));
+        let (old_rest, new_rest) = (rest(old), rest(new));
         for (option, schema) in &had {
             let at = below(at, option);
             let defaults = defaults.and_then(|d| d.get(option));
             match has.get(option) {
                 Some(now) => self.pair(schema, now, &at, defaults),
-                None if *has_rest == Value::Bool(false) && has_patterns.is_empty() => {
+                None if *new_rest == Value::Bool(false) && new_patterns.is_empty() => {
                     self.note(&at, "is removed, and refused where a site sets it");
                 }
                 None => {
                     self.option(&at, "is not described any more");
-                    self.pair(schema, has_rest, &at, None);
+                    self.pair(schema, new_rest, &at, None);
                 }
             }
         }
@@ -313,12 +313,12 @@ impl<'v> Comparison<'v> {
             let at = below(at, option);
             self.option(&at, "is new");
             // Where anything was allowed, nothing described this option, so nobody was told to set it.
-            if !is_open(had_rest) {
-                self.pair(had_rest, schema, &at, defaults.and_then(|d| d.get(option)));
+            if !is_open(old_rest) {
+                self.pair(old_rest, schema, &at, defaults.and_then(|d| d.get(option)));
             }
         }
-        for (pattern, schema) in &has_patterns {
-            match had_patterns.get(pattern) {
+        for (pattern, schema) in &new_patterns {
+            match old_patterns.get(pattern) {
                 Some(before) => self.pair(before, schema, &below(at, pattern), None),
                 None if is_open(schema) => {}
                 None => self.note(
@@ -327,15 +327,15 @@ impl<'v> Comparison<'v> {
                 ),
             }
         }
-        for (pattern, schema) in &had_patterns {
-            if !has_patterns.contains_key(pattern) {
-                self.pair(schema, has_rest, &below(at, pattern), None);
+        for (pattern, schema) in &old_patterns {
+            if !new_patterns.contains_key(pattern) {
+                self.pair(schema, new_rest, &below(at, pattern), None);
             }
         }
-        if *has_rest == Value::Bool(false) && *had_rest != Value::Bool(false) {
+        if *new_rest == Value::Bool(false) && *old_rest != Value::Bool(false) {
             self.note(at, "may not have options that are not described any more");
         } else {
-            self.pair(had_rest, has_rest, &below(at, "*"), None);
+            self.pair(old_rest, new_rest, &below(at, "*"), None);
         }
         let names = |s: &'v Map<String, Value>| s.get("propertyNames").unwrap_or(&ANYTHING);
         self.pair(names(old), names(new), &below(at, "*"), None);

@@ -6,7 +6,7 @@
 
 mod screen;
 
-use std::io::Read as _;
+use std::{fmt::Write as _, io::Read as _};
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use sealift_verifier::path::EntryPath;
@@ -175,7 +175,7 @@ pub(crate) fn readable(pointer: &str) -> String {
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
         if !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) {
-            keys.push_str(&format!("[{part}]"));
+            let _ = write!(keys, "[{part}]");
             continue;
         }
         if !keys.is_empty() {

@@ -155,7 +155,7 @@ impl<'v> Screen<'v> {
             if let Some(Value::String(reference)) = keywords.get("$ref") {
                 match self.target(reference) {
                     Some(target) => {
-                        left.push((reference.trim_start_matches('#').into(), target, 0))
+                        left.push((reference.trim_start_matches('#').into(), target, 0));
                     }
                     None if reference.starts_with('#') => {
                         wrong("$ref", format!("{reference} leads nowhere"));

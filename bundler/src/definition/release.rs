@@ -35,8 +35,6 @@ pub(crate) struct ReleaseDefinition {
     pub(crate) platforms: Vec<String>,
     /// The catalog folder, relative to the folder of `RELEASE.toml`.
     pub(crate) catalog: Located<PathBuf>,
-    /// The release definition that this one comes after, relative to its folder.
-    pub(crate) previous: Option<Located<PathBuf>>,
     /// How far it may change what the one before did, where the definition says so.
     pub(crate) release_type: Option<Located<ReleaseType>>,
     pub(crate) upgrade_from: Option<VersionReq>,
@@ -84,8 +82,10 @@ impl ReleaseDefinition {
         let platforms = fields.parsed_set::<PlatformText>("platforms", Code::InvalidValue);
         let platforms = platforms.into_iter().map(|platform| platform.0).collect();
         let catalog = read_catalog(&mut fields);
-        let previous = fields.text("previous");
-        let previous = previous.and_then(|text| read_path(&fields, text));
+        // Where it leads to is the business of the rules that compare with it (`compat::Claims`).
+        if let Some(previous) = fields.text("previous") {
+            read_path(&fields, previous);
+        }
         let release_type = fields.parsed::<ReleaseType>("type", Code::InvalidValue);
         let upgrade_from = fields.parsed::<VersionReq>("upgrade-from", Code::RequirementInvalid);
         let severity = fields.parsed::<Severity>("severity", Code::InvalidValue);
@@ -121,7 +121,6 @@ impl ReleaseDefinition {
             security_floor: floor.map(|f| f.value),
             platforms,
             catalog,
-            previous,
             release_type,
             upgrade_from: upgrade_from.map(|u| u.value),
             severity: severity.map(|s| s.value),
