@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sealift_verifier::{
     digest::Digest,
     json,
-    release::{Artifact, Capability, Content, FileRef, Image, Release, TreeRef},
+    release::{self, Artifact, Capability, Content, FileRef, Image, Release, SbomFormat, TreeRef},
     tree::{Entry, Node, Tree},
 };
 
@@ -16,6 +16,7 @@ use crate::{
         Plan, PlannedArtifact, PlannedBlob, PlannedContent, PlannedEntry, PlannedFile, PlannedNode,
         Source,
     },
+    sbom::{self, SbomInput, packages::Packages},
 };
 
 /// What is done with contents while a manifest is made: packing them, or hashing them, or nothing.
@@ -62,7 +63,30 @@ pub(crate) fn release_with(plan: &Plan, contents: &mut dyn Contents) -> Result<S
         capabilities,
         ..plan.release.clone()
     };
-    Ok(Side { release, trees })
+    let mut side = Side { release, trees };
+    if let Some(packages) = &plan.packages {
+        side.release.sbom = bills(&side, packages, contents)?;
+    }
+    Ok(side)
+}
+
+/// Bills of materials of everything else in the release.
+fn bills(
+    side: &Side,
+    packages: &Packages,
+    contents: &mut dyn Contents,
+) -> Result<Vec<release::Sbom>> {
+    let documents = sbom::documents(&SbomInput { side, packages })?;
+    let bill = |(format, bytes): (SbomFormat, Vec<u8>)| {
+        let size = bytes.len() as u64;
+        let file = FileRef {
+            digest: contents.file(&Source::Bytes(bytes), size)?,
+            size,
+            executable: false,
+        };
+        Ok(release::Sbom { format, file })
+    };
+    documents.into_iter().map(bill).collect()
 }
 
 fn artifact(

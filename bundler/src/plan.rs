@@ -15,6 +15,8 @@ use sealift_verifier::{
     tree::Mode,
 };
 
+use crate::{license::LicenseRules, problem::Place, sbom::packages::Packages};
+
 /// Everything that goes into a bundle, before any of it is packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -29,6 +31,10 @@ pub struct Plan {
     pub definition: String,
     /// Every definition that was read, sorted by path.
     pub definitions: Vec<DefinitionDigest>,
+    /// Which licenses the vendor accepts.
+    pub licenses: LicenseRules,
+    /// The packages of others in the content; with none, there will be no bills of materials.
+    pub packages: Option<Packages>,
     /// Sorted by name, each name once, none inside another.
     pub capabilities: Vec<PlannedCapability>,
 }
@@ -56,6 +62,8 @@ pub struct PlannedCapability {
 pub struct PlannedArtifact {
     /// Its name below the capability.
     pub name: EntryPath,
+    /// Where the definition names it.
+    pub at: Place,
     /// Where its content lies, relative to the catalog and with all symbolic links resolved.
     pub source: String,
     /// What it is and where its bytes lie.

@@ -68,6 +68,7 @@ impl Collector {
         };
         Some(PlannedArtifact {
             name: artifact.name.clone(),
+            at: at.clone(),
             source,
             content,
         })

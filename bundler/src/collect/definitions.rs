@@ -203,7 +203,10 @@ impl Definitions {
                 Code::LockStale,
                 format!("has no resolution for {shown}"),
             );
-            return Err(vec![problem.with_hint(self.resolve_hint())]);
+            let asked = mode.map_or(String::new(), |mode| format!(" --mode {mode}"));
+            let file = self.file.display();
+            let hint = format!("run `sealift-bundler resolve {file}{asked}` and commit the lock");
+            return Err(vec![problem.with_hint(hint)]);
         };
         let resolved = self.resolve(mode, &locked.preferred())?;
         let now = Locked::new(self, mode, &resolved);

@@ -7,6 +7,7 @@
 //! depend on the values of digests, so that room can be kept for it before they are known.
 
 mod cyclonedx;
+mod inventory;
 mod model;
 pub mod packages;
 mod spdx2;
@@ -15,6 +16,7 @@ mod spdx3;
 use sealift_verifier::release::SbomFormat;
 use serde::Serialize;
 
+pub use self::inventory::inventory;
 use self::{model::Model, packages::Packages};
 use crate::{
     diff::Side,
