@@ -323,7 +323,9 @@ pub(super) fn of(space: &Space<'_>, solution: &Solution<'_>) -> Result<Resolved,
     let chosen = Chosen::of(space, solution);
     let mut problems = chosen.circles();
     problems.extend(chosen.nested());
-    problems.extend(chosen.empty());
+    if problems.is_empty() {
+        problems.extend(chosen.empty());
+    }
     if !problems.is_empty() {
         return Err(problems);
     }

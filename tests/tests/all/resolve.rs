@@ -1,0 +1,221 @@
+//! Deciding on versions: every branch of the order, both source systems' own examples, locks, and what is said
+//! where there is no answer.
+
+mod locks;
+mod messages;
+mod sources;
+
+use std::path::PathBuf;
+
+use sealift_tests::{
+    program::Outcome,
+    sandbox::{Sandbox, write},
+};
+use serde_json::Value;
+
+/// A release definition with a catalog.
+pub(super) struct Catalog {
+    pub(super) sandbox: Sandbox,
+}
+
+impl Catalog {
+    /// `release` is what the definition says beside its name and date.
+    pub(super) fn new(release: &str) -> Self {
+        let catalog = Self {
+            sandbox: Sandbox::new(),
+        };
+        catalog.release(release);
+        std::fs::create_dir(catalog.sandbox.join("catalog")).unwrap();
+        catalog
+    }
+
+    /// Writes the definition anew.
+    pub(super) fn release(&self, release: &str) {
+        let head = "product = \"acme\"\nversion = \"2.5.0\"\ncounter = 1\npublished = \"2026-03-01T00:00:00Z\"\n";
+        write(&self.definition(), format!("{head}{release}"));
+    }
+
+    pub(super) fn definition(&self) -> PathBuf {
+        self.sandbox.join("acme-2.5.0.toml")
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.sandbox.join("acme-2.5.0.lock")
+    }
+
+    /// A capability in a version, such as `core/api 2.1.0`, with what follows its kind.
+    pub(super) fn capability(&self, id: &str, body: &str) -> &Self {
+        let (name, version) = id.split_once(' ').unwrap();
+        let text =
+            format!("name = \"{name}\"\nversion = \"{version}\"\nkind = \"service\"\n{body}");
+        let path = format!("catalog/capabilities/{name}/{version}/capability.toml");
+        self.sandbox.write(path, text);
+        self
+    }
+
+    /// The same in several versions that say nothing else.
+    pub(super) fn versions(&self, name: &str, versions: &[&str]) -> &Self {
+        for version in versions {
+            self.capability(&format!("{name} {version}"), "");
+        }
+        self
+    }
+
+    pub(super) fn suite(&self, id: &str, members: &str) -> &Self {
+        self.listing("suites", id, &format!("[capabilities]\n{members}"))
+    }
+
+    pub(super) fn platform(&self, version: &str, members: &str) -> &Self {
+        let id = format!("acme {version}");
+        self.listing("platforms", &id, &format!("[suites]\n{members}"))
+    }
+
+    fn listing(&self, level: &str, id: &str, body: &str) -> &Self {
+        let (name, version) = id.split_once(' ').unwrap();
+        let file = level.trim_end_matches('s');
+        let text = format!("name = \"{name}\"\nversion = \"{version}\"\n{body}");
+        self.sandbox.write(
+            format!("catalog/{level}/{name}/{version}/{file}.toml"),
+            text,
+        );
+        self
+    }
+
+    /// Runs the program where the definition lies.
+    pub(super) fn run(&self, args: &[&str]) -> Outcome {
+        let bundler = self.sandbox.program("sealift-bundler");
+        bundler.args(args).within(self.sandbox.path()).run()
+    }
+
+    /// What `resolve` says to machines, without writing.
+    #[track_caller]
+    pub(super) fn resolved(&self, more: &[&str]) -> Value {
+        let args = [
+            "--output",
+            "json",
+            "resolve",
+            "acme-2.5.0.toml",
+            "--dry-run",
+        ];
+        let args: Vec<&str> = args.iter().chain(more).copied().collect();
+        self.run(&args).ok().json()
+    }
+
+    /// Asserts what is in the release: `name version rule`.
+    #[track_caller]
+    pub(super) fn decides(&self, more: &[&str], expected: &[&str]) {
+        let json = self.resolved(more);
+        assert_eq!(capabilities(&json["resolutions"][0]), expected);
+    }
+}
+
+/// `name version rule` of all that is in a resolution.
+pub(super) fn capabilities(resolution: &Value) -> Vec<String> {
+    let all = resolution["capabilities"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    all.iter()
+        .map(|c| {
+            format!(
+                "{} {} {}",
+                text(&c["name"]),
+                text(&c["version"]),
+                text(&c["rule"])
+            )
+        })
+        .collect()
+}
+
+/// What ID-1 5.2 asks for, from the closest pin to the latest available.
+#[test]
+fn the_closest_pin_decides() {
+    let catalog = Catalog::new("[capabilities]\n\"core/api\" = \"*\"\n");
+    catalog
+        .versions("core/api", &["1.0.0", "1.1.0", "1.2.0", "1.3.0"])
+        .suite("core 1.0.0", "\"core/api\" = \"1.0.0\"\n")
+        .suite("core 1.1.0", "\"core/api\" = \"1.1.0\"\n")
+        .platform("2.5.0", "core = \"1.0.0\"\n");
+    catalog.decides(&[], &["core/api 1.3.0 capability"]);
+    catalog.release("platform = \"2.5.0\"\n");
+    catalog.decides(&[], &["core/api 1.0.0 platform"]);
+    catalog.release("platform = \"2.5.0\"\n[suites]\ncore = \"1.1.0\"\n");
+    catalog.decides(&[], &["core/api 1.1.0 suite"]);
+    let pin = "[capabilities]\n\"core/api\" = \"1.2.0\"\n";
+    catalog.release(&format!(
+        "platform = \"2.5.0\"\n[suites]\ncore = \"1.1.0\"\n{pin}"
+    ));
+    catalog.decides(&[], &["core/api 1.2.0 capability"]);
+    // Without a pin, the latest suite release of a range, and what only others require.
+    catalog.capability("core/web 1.0.0", "[requires]\n\"core/api\" = \"<1.3\"\n");
+    catalog.release("[suites]\ncore = \"^1\"\n");
+    catalog.decides(&[], &["core/api 1.1.0 suite"]);
+    catalog.release("[capabilities]\n\"core/web\" = \"1.0.0\"\n");
+    catalog.decides(&[], &["core/api 1.2.0 latest", "core/web 1.0.0 capability"]);
+}
+
+#[test]
+fn the_suite_that_is_pinned_goes_before_one_of_the_platform() {
+    let catalog = Catalog::new("platform = \"2.5.0\"\n[suites]\nextra = \"1.0.0\"\n");
+    catalog
+        .versions("core/api", &["1.0.0", "1.1.0"])
+        .suite("core 1.0.0", "\"core/api\" = \"1.0.0\"\n")
+        .suite("extra 1.0.0", "\"core/api\" = \"1.1.0\"\n")
+        .platform("2.5.0", "core = \"1.0.0\"\n");
+    catalog.decides(&[], &["core/api 1.1.0 suite"]);
+}
+
+#[test]
+fn pre_releases_and_withdrawn_versions_enter_only_by_their_names() {
+    let catalog = Catalog::new("[capabilities]\n\"core/api\" = \">=1\"\n");
+    catalog
+        .versions("core/api", &["1.0.0", "2.1.0-rc.1"])
+        .capability(
+            "core/api 2.0.0",
+            "yanked = true\nyanked-reason = \"loses data\"\n",
+        )
+        .capability(
+            "core/web 1.0.0",
+            "[requires]\n\"core/api\" = \">=2.0, <3\"\n",
+        )
+        .capability(
+            "core/new 1.0.0",
+            "[requires]\n\"core/api\" = \">=2.1.0-rc.1\"\n",
+        );
+    catalog.decides(&[], &["core/api 1.0.0 capability"]);
+    // A pin is judged by its order.
+    catalog.release("[capabilities]\n\"core/api\" = \"2.1.0-rc.1\"\n\"core/web\" = \"*\"\n");
+    catalog.decides(
+        &[],
+        &[
+            "core/api 2.1.0-rc.1 capability",
+            "core/web 1.0.0 capability",
+        ],
+    );
+    catalog.release("[capabilities]\n\"core/new\" = \"*\"\n");
+    catalog.decides(
+        &[],
+        &["core/api 2.1.0-rc.1 latest", "core/new 1.0.0 capability"],
+    );
+    catalog.release("[capabilities]\n\"core/api\" = \"2.0.0\"\n\"core/web\" = \"*\"\n");
+    let json = catalog.resolved(&[]);
+    let api = &json["resolutions"][0]["capabilities"][0];
+    assert_eq!(
+        (api["version"].as_str(), api["yanked"].as_str()),
+        (Some("2.0.0"), Some("loses data"))
+    );
+}
+
+#[test]
+fn conflicts_turn_the_choice_to_an_older_version() {
+    let catalog = Catalog::new("[capabilities]\n\"core/api\" = \"*\"\n\"core/web\" = \"*\"\n");
+    catalog
+        .versions("core/api", &["1.0.0", "2.0.0"])
+        .versions("core/web", &["1.0.0"])
+        .capability("core/web 2.0.0", "[conflicts]\n\"core/api\" = \"*\"\n")
+        // Nothing asks for it, so it may be spoken of.
+        .capability("core/web 1.0.0", "[conflicts]\n\"core/old\" = \"*\"\n")
+        .versions("core/old", &["1.0.0"]);
+    catalog.decides(
+        &[],
+        &["core/api 2.0.0 capability", "core/web 1.0.0 capability"],
+    );
+}

@@ -1,0 +1,215 @@
+//! The lock: what it keeps, what lets it move, and when it is refused.
+
+use std::fs;
+
+use sealift_tests::{args, sandbox::read, vendor::Vendor};
+
+use super::Catalog;
+
+fn web_and_api() -> Catalog {
+    let catalog = Catalog::new("[capabilities]\n\"core/web\" = \"*\"\n");
+    catalog
+        .versions("core/api", &["2.0.0", "2.1.0"])
+        .capability(
+            "core/web 1.2.0",
+            "[requires]\n\"core/api\" = \">=2.0, <3\"\n",
+        );
+    catalog
+}
+
+#[test]
+fn what_is_locked_stays_until_it_is_let_go() {
+    let catalog = web_and_api();
+    let said = catalog
+        .run(&["check", "--locked", "acme-2.5.0.toml"])
+        .fails_with("definition-invalid");
+    assert!(said.stderr.contains("[lock-missing]"), "{}", said.stderr);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    let first = read(&catalog.lock());
+    catalog.run(&["check", "--locked", "acme-2.5.0.toml"]).ok();
+
+    // Later versions do not make it stale, nor does resolving once more take them.
+    catalog.versions("core/api", &["2.2.0"]);
+    catalog.run(&["check", "--locked", "acme-2.5.0.toml"]).ok();
+    let again = catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    assert!(
+        again.text().ends_with("acme-2.5.0.lock stays as it is\n"),
+        "{}",
+        again.text()
+    );
+    assert_eq!(read(&catalog.lock()), first);
+    let dry = catalog
+        .run(&["update", "acme-2.5.0.toml", "core/web", "--dry-run"])
+        .ok();
+    assert!(!dry.text().contains("core/api"), "{}", dry.text());
+    let dry = catalog
+        .run(&["update", "acme-2.5.0.toml", "core/api", "--dry-run"])
+        .ok();
+    assert!(
+        dry.text().contains("~ core/api  2.1.0 -> 2.2.0"),
+        "{}",
+        dry.text()
+    );
+    assert_eq!(read(&catalog.lock()), first);
+    catalog.run(&["update", "acme-2.5.0.toml"]).ok();
+    assert_ne!(read(&catalog.lock()), first);
+    catalog.run(&["check", "--locked", "acme-2.5.0.toml"]).ok();
+}
+
+#[test]
+fn a_lock_that_says_something_else_is_refused_with_the_difference() {
+    let catalog = web_and_api();
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    let stale = |catalog: &Catalog, what: &str| {
+        let said = catalog
+            .run(&["check", "acme-2.5.0.toml"])
+            .fails_with("definition-invalid");
+        assert!(said.stderr.contains("[lock-stale]"), "{}", said.stderr);
+        assert!(said.stderr.contains(what), "{}", said.stderr);
+    };
+    catalog.capability("core/api 2.1.0", "description = \"new\"\n");
+    stale(&catalog, "core/api 2.1.0: its definition has changed");
+    catalog.capability("core/api 2.1.0", "yanked = true\nyanked-reason = \"bad\"\n");
+    stale(
+        &catalog,
+        "core/api 2.1.0 becomes 2.0.0: latest; required by core/web 1.2.0",
+    );
+    catalog.capability("core/api 2.1.0", "");
+    catalog.run(&["check", "acme-2.5.0.toml"]).ok();
+    catalog.release("[capabilities]\n\"core/web\" = \"*\"\n\"core/api\" = \"2.1.0\"\n");
+    stale(
+        &catalog,
+        "core/api 2.1.0 is there for another reason: pinned; required by core/web 1.2.0",
+    );
+    let said = catalog
+        .run(&["check", "acme-2.5.0.toml", "--mode", "edge"])
+        .fails_with("definition-invalid");
+    assert!(
+        said.stderr
+            .contains("has no resolution for edge [lock-stale]"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn locks_that_were_edited_are_refused_with_every_place() {
+    let catalog = web_and_api();
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    let lock = String::from_utf8(read(&catalog.lock())).unwrap();
+    let deep = format!("a = {}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let twice = format!("{lock}{}", &lock[lock.find("\n[[resolution]]").unwrap()..]);
+    for (text, message) in [
+        (
+            lock.replace("format = 1", "format = 2"),
+            "format: is 2, this program reads 1 [lock-invalid]",
+        ),
+        (lock.replace("2.1.0", "2.1"), "version: \"2.1\": "),
+        (
+            lock.replace("core/web", "core/aaa"),
+            "is not sorted by name, each name once [lock-invalid]",
+        ),
+        (
+            lock.replace("rule = \"latest\"", "rule = \"luck\""),
+            "is none of capability, suite, platform, latest",
+        ),
+        (
+            lock.replace("digest =", "digset ="),
+            "unknown key `digset` [lock-invalid]",
+        ),
+        (twice, "the same mode is there twice [lock-invalid]"),
+        (
+            lock.replace("acme", "other"),
+            "is the lock of other 2.5.0 [lock-stale]",
+        ),
+        ("\u{0}".to_owned(), "[lock-invalid]"),
+        (
+            String::new(),
+            "the version of the format is missing [lock-invalid]",
+        ),
+        (deep, "[lock-invalid]"),
+        (
+            "resolution = 3\nproduct = []\n".to_owned(),
+            "has to be written as [[resolution]]",
+        ),
+    ] {
+        fs::write(catalog.lock(), text).unwrap();
+        let said = catalog
+            .run(&["check", "acme-2.5.0.toml"])
+            .fails_with("definition-invalid");
+        assert!(said.stderr.contains(message), "{message}: {}", said.stderr);
+        assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn several_modes_are_built_in_one_run() {
+    let catalog =
+        Catalog::new("modes = [\"saas\", \"edge\"]\n[capabilities]\n\"db/big\" = \"*\"\n");
+    catalog
+        .capability(
+            "db/big 1.0.0",
+            "modes = [\"saas\"]\n[substitutes]\nedge = \"db/small\"\n",
+        )
+        .versions("db/small", &["1.0.0"]);
+    let vendor = Vendor::new(&catalog.sandbox);
+    let build = |out: &str| {
+        vendor
+            .build_command(&catalog.definition(), &catalog.sandbox.join(out))
+            .run()
+    };
+    build("acme.bundle").fails_with("usage");
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    build("acme-{mode}.bundle").ok();
+    for (mode, capability) in [("saas", "db/big"), ("edge", "db/small")] {
+        let bundle = catalog.sandbox.join(format!("acme-{mode}.bundle"));
+        let verifier = catalog.sandbox.program("sealift-verifier");
+        let inspect = args![
+            "--output",
+            "json",
+            "inspect",
+            bundle,
+            "release",
+            "--root",
+            vendor.root()
+        ];
+        let json = verifier.args(inspect).run().ok().json();
+        assert_eq!(json["release"]["mode"], mode);
+        assert_eq!(json["release"]["capabilities"][0]["name"], capability);
+        let verifier = catalog.sandbox.program("sealift-verifier");
+        let text = verifier
+            .args(args!["inspect", bundle, "release", "--root", vendor.root()])
+            .run()
+            .ok();
+        assert!(text.text().contains("decided by"), "{}", text.text());
+    }
+}
+
+#[test]
+fn a_release_is_explained() {
+    let catalog = web_and_api();
+    catalog.versions("core/api", &["3.0.0", "3.0.0-rc.1"]);
+    let said = catalog.run(&["why", "acme-2.5.0.toml", "core/api"]).ok();
+    let web = "catalog/capabilities/core/web/1.2.0/capability.toml:5:1";
+    assert_eq!(
+        said.text(),
+        format!(
+            "core/api 2.1.0\n\
+             \x20 core/web 1.2.0 requires core/api >=2.0, <3 ({web})\n\
+             \x20   the release definition asks for core/web * (acme-2.5.0.toml:6:1)\n\
+             not 3.0.0:\n\
+             \x20 core/web 1.2.0 requires core/api >=2.0, <3 ({web})\n\
+             not 3.0.0-rc.1:\n\
+             \x20 core/web 1.2.0 requires core/api >=2.0, <3 ({web})\n\
+             there is no lock: `sealift-bundler resolve` writes it\n"
+        )
+    );
+    let said = catalog.run(&["tree", "acme-2.5.0.toml"]).ok();
+    assert_eq!(
+        said.text(),
+        "acme 2.5.0\ncore/web 1.2.0, pinned\n  core/api 2.1.0\nthere is no lock: `sealift-bundler resolve` writes it\n"
+    );
+    catalog
+        .run(&["why", "acme-2.5.0.toml", "core/none"])
+        .fails_with("capability-unknown");
+}

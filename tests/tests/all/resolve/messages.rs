@@ -1,0 +1,264 @@
+//! What is said where there is no answer, word for word: these are read by people who have to act on it.
+
+use super::Catalog;
+
+impl Catalog {
+    /// `check` has to fail, and to say exactly this of the problems.
+    #[track_caller]
+    fn says(&self, more: &[&str], expected: &str) {
+        let args: Vec<&str> = ["check", "acme-2.5.0.toml"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect();
+        let said = self.run(&args).fails_with("definition-invalid");
+        let text = said
+            .stderr
+            .trim_start_matches("error[definition-invalid]: ");
+        let (problems, _) = text.rsplit_once("\n  hint: correct the places").unwrap();
+        let (problems, _) = problems.rsplit_once('\n').unwrap();
+        assert_eq!(problems, expected.trim(), "\n{problems}\n");
+    }
+}
+
+#[test]
+fn pins_that_exclude_each_other() {
+    let catalog =
+        Catalog::new("[capabilities]\n\"core/api\" = \"1.9.0\"\n\"core/web\" = \"1.2.0\"\n");
+    catalog
+        .versions("core/api", &["1.9.0", "2.0.0"])
+        .capability(
+            "core/web 1.2.0",
+            "[requires]\n\"core/api\" = \">=2.0, <3\"\n",
+        );
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:6:1: capabilities.core/api: no version of core/api suits all that have a say in it [unresolvable]
+  acme-2.5.0.toml:6:1: the release pins core/api to 1.9.0
+  acme-2.5.0.toml:7:1: the release pins core/web to 1.2.0
+  catalog/capabilities/core/web/1.2.0/capability.toml:5:1: core/web 1.2.0 requires core/api >=2.0, <3
+  hint: relax one of the pins: core/api (acme-2.5.0.toml:6:1), core/web (acme-2.5.0.toml:7:1)",
+    );
+}
+
+#[test]
+fn everything_that_is_missing_in_one_run() {
+    let catalog = Catalog::new(
+        "platform = \"9.0.0\"\n[suites]\nkore = \"1.0.0\"\ncore = \"2.0.0\"\n\
+         [capabilities]\n\"core/apo\" = \"1.9.0\"\n\"core/api\" = \"3.0.0\"\n\"core/web\" = \"*\"\n",
+    );
+    catalog
+        .versions("core/api", &["1.0.0", "1.9.0"])
+        .suite("core 1.0.0", "")
+        .platform("2.5.0", "");
+    for minor in 0..6 {
+        let id = format!("core/web 1.{minor}.0");
+        catalog.capability(&id, &format!("[requires]\n\"core/none\" = \">={minor}\"\n"));
+    }
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:5:1: platform: platform acme has no release 9.0.0 [version-missing]
+  hint: there are 2.5.0
+acme-2.5.0.toml:7:1: suites.kore: the release pins suite kore to 1.0.0, but the catalog has no suite kore [suite-unknown]
+  hint: did you mean core?
+acme-2.5.0.toml:8:1: suites.core: the release pins suite core to 2.0.0, but of it there is only 1.0.0 [version-missing]
+  hint: name one of these, or add suites/core/…/suite.toml to the catalog
+acme-2.5.0.toml:10:1: capabilities.core/apo: the release pins core/apo to 1.9.0, but the catalog has no core/apo [capability-unknown]
+  hint: did you mean core/api?
+acme-2.5.0.toml:11:1: capabilities.core/api: the release pins core/api to 3.0.0, but of it there is only 1.9.0, 1.0.0 [version-missing]
+  hint: name one of these, or add the version below capabilities/core/api of the catalog
+catalog/capabilities/core/web/1.5.0/capability.toml:5:1: requires.core/none: core/web 1.5.0 requires core/none >=5, but the catalog has no core/none [capability-unknown]
+  acme-2.5.0.toml:12:1: the release asks for core/web *
+  catalog/capabilities/core/web/1.4.0/capability.toml:5:1: core/web 1.4.0 requires core/none >=4, but the catalog has no core/none
+  catalog/capabilities/core/web/1.3.0/capability.toml:5:1: core/web 1.3.0 requires core/none >=3, but the catalog has no core/none
+  catalog/capabilities/core/web/1.2.0/capability.toml:5:1: core/web 1.2.0 requires core/none >=2, but the catalog has no core/none
+  and 2 other versions speak of core/none in ways that do not fit either
+  hint: add capabilities/core/none/…/capability.toml to the catalog",
+    );
+}
+
+#[test]
+fn withdrawn_and_unnamed_versions() {
+    let catalog =
+        Catalog::new("[suites]\ncore = \"1.0.0\"\n[capabilities]\n\"core/web\" = \"*\"\n");
+    catalog
+        .capability(
+            "core/auth 1.0.0",
+            "yanked = true\nyanked-reason = \"loses sessions\"\n",
+        )
+        .versions("core/web", &["1.0.0-rc.1"])
+        .suite("core 1.0.0", "\"core/auth\" = \"1.0.0\"\n");
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:8:1: capabilities.core/web: the release asks for core/web *, but 1.0.0-rc.1 is a pre-release, which enters a release only by its name [version-missing]
+  hint: pin it: core/web = 1.0.0-rc.1
+catalog/suites/core/1.0.0/suite.toml:4:1: capabilities.core/auth: suite core 1.0.0 lists core/auth 1.0.0, but 1.0.0 was withdrawn: loses sessions [yanked]
+  acme-2.5.0.toml:6:1: the release pins suite core to 1.0.0
+  hint: list another version; only the release definition can pin one that was withdrawn",
+    );
+}
+
+#[test]
+fn a_declared_conflict() {
+    let catalog = Catalog::new("[capabilities]\n\"core/api\" = \"^1\"\n\"core/new\" = \"*\"\n");
+    catalog
+        .versions("core/api", &["1.9.0", "2.0.0"])
+        .capability("core/new 1.0.0", "[conflicts]\n\"core/api\" = \"<2\"\n");
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:6:1: capabilities.core/api: no version of core/api suits all that have a say in it [unresolvable]
+  acme-2.5.0.toml:6:1: the release asks for core/api ^1
+  acme-2.5.0.toml:7:1: the release asks for core/new *
+  catalog/capabilities/core/new/1.0.0/capability.toml:5:1: core/new 1.0.0 does not work with core/api <2
+  hint: relax one of the pins: core/api (acme-2.5.0.toml:6:1), core/new (acme-2.5.0.toml:7:1)",
+    );
+}
+
+#[test]
+fn a_long_way_to_a_contradiction() {
+    let catalog = Catalog::new("[capabilities]\n\"a/a\" = \"*\"\n\"b/b\" = \"*\"\n");
+    catalog
+        .capability("a/a 1.0.0", "[requires]\n\"s/s\" = \"^1\"\n")
+        .capability("a/a 2.0.0", "[requires]\n\"t/t\" = \"^1\"\n")
+        .capability("t/t 1.0.0", "[requires]\n\"s/s\" = \"^1\"\n")
+        .capability("b/b 1.0.0", "[requires]\n\"s/s\" = \"^2\"\n")
+        .capability("b/b 2.0.0", "[requires]\n\"u/u\" = \"^1\"\n")
+        .capability("u/u 1.0.0", "[requires]\n\"s/s\" = \"^3\"\n")
+        .versions("s/s", &["1.0.0", "2.0.0", "3.0.0"]);
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:6:1: capabilities.a/a: no version of s/s suits all that have a say in it [unresolvable]
+  catalog/capabilities/a/a/1.0.0/capability.toml:5:1: a/a 1.0.0 requires s/s ^1
+  catalog/capabilities/b/b/1.0.0/capability.toml:5:1: b/b 1.0.0 requires s/s ^2
+  so a/a 1.0.0 and b/b 1.0.0 exclude each other
+  catalog/capabilities/u/u/1.0.0/capability.toml:5:1: u/u 1.0.0 requires s/s ^3
+  catalog/capabilities/b/b/2.0.0/capability.toml:5:1: b/b 2.0.0 requires u/u ^1
+  so a/a 1.0.0 and b/b 1.0.0 and 2.0.0 exclude each other
+  catalog/capabilities/t/t/1.0.0/capability.toml:5:1: t/t 1.0.0 requires s/s ^1
+  catalog/capabilities/a/a/2.0.0/capability.toml:5:1: a/a 2.0.0 requires t/t ^1
+  acme-2.5.0.toml:6:1: the release asks for a/a *
+  acme-2.5.0.toml:7:1: the release asks for b/b *
+  hint: relax one of the pins: a/a (acme-2.5.0.toml:6:1), b/b (acme-2.5.0.toml:7:1)",
+    );
+}
+
+#[test]
+fn what_may_not_run_in_a_mode() {
+    let catalog = Catalog::new("[capabilities]\n\"core/web\" = \"*\"\n\"core/bill\" = \"1.0.0\"\n");
+    catalog
+        .capability("core/web 1.0.0", "[requires]\n\"core/bill\" = \"*\"\n")
+        .capability("core/bill 1.0.0", "modes = [\"saas\"]\n")
+        // It may, but it is not the one that is pinned.
+        .versions("core/bill", &["1.1.0"]);
+    catalog.decides(
+        &["--mode", "saas"],
+        &["core/bill 1.0.0 capability", "core/web 1.0.0 capability"],
+    );
+    catalog.says(
+        &["--mode", "edge"],
+        "
+acme-2.5.0.toml:6:1: capabilities.core/web: no version of core/bill suits all that have a say in it [unresolvable]
+  acme-2.5.0.toml:7:1: the release pins core/bill to 1.0.0, which may not run in edge and is left out
+  acme-2.5.0.toml:6:1: the release asks for core/web *
+  catalog/capabilities/core/web/1.0.0/capability.toml:5:1: core/web 1.0.0 requires core/bill *
+  hint: relax one of the pins: core/web (acme-2.5.0.toml:6:1), core/bill (acme-2.5.0.toml:7:1)",
+    );
+    catalog.release("[capabilities]\n\"core/bill\" = \"1.0.0\"\n");
+    catalog.says(
+        &["--mode", "edge"],
+        "
+acme-2.5.0.toml: nothing of this release may run in edge [mode-unavailable]
+  hint: add the mode to `modes`, or name a capability in [substitutes]",
+    );
+    // A substitute that may not run there either.
+    catalog
+        .capability(
+            "core/bill 1.0.0",
+            "modes = [\"saas\"]\n[substitutes]\nedge = \"core/cash\"\n",
+        )
+        .capability("core/cash 1.0.0", "modes = [\"saas\"]\n");
+    catalog.says(
+        &["--mode", "edge"],
+        "
+catalog/capabilities/core/bill/1.0.0/capability.toml:6:1: substitutes.edge: core/bill 1.0.0 may not run in edge, where core/cash stands in for it, but 1.0.0 may not run in edge, and nothing stands in for it [mode-unavailable]
+  acme-2.5.0.toml:6:1: the release pins core/bill to 1.0.0
+  hint: add the mode to `modes`, or name a capability in [substitutes]",
+    );
+}
+
+#[test]
+fn circles_and_names_inside_each_other() {
+    let catalog = Catalog::new("[capabilities]\n\"a/a\" = \"*\"\n\"x/y\" = \"*\"\n\"x\" = \"*\"\n");
+    catalog
+        .capability("a/a 1.0.0", "[requires]\n\"b/b\" = \"*\"\n")
+        .capability("b/b 1.0.0", "[requires]\n\"c/c\" = \"*\"\n")
+        .capability("c/c 1.0.0", "[requires]\n\"a/a\" = \"*\"\n")
+        .versions("x/y", &["1.0.0"])
+        .versions("x", &["1.0.0"]);
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:7:1: capabilities.x/y: x/y lies inside the capability x [capability-conflict]
+  catalog/capabilities/x/y/1.0.0/capability.toml: x/y
+  catalog/capabilities/x/1.0.0/capability.toml: x
+  hint: name capabilities `suite/name`, none a folder of another
+catalog/capabilities/a/a/1.0.0/capability.toml:5:1: requires.b/b: a/a, b/b, c/c require each other in a circle [requirement-cycle]
+  catalog/capabilities/a/a/1.0.0/capability.toml:5:1: requires.b/b: a/a 1.0.0 requires b/b
+  catalog/capabilities/b/b/1.0.0/capability.toml:5:1: requires.c/c: b/b 1.0.0 requires c/c
+  catalog/capabilities/c/c/1.0.0/capability.toml:5:1: requires.a/a: c/c 1.0.0 requires a/a
+  hint: remove one of these requirements: none of the circle could be started first",
+    );
+    catalog
+        .capability(
+            "a/a 1.0.0",
+            "modes = [\"saas\"]\n[substitutes]\nedge = \"b/b\"\n",
+        )
+        .capability(
+            "b/b 1.0.0",
+            "modes = [\"saas\"]\n[substitutes]\nedge = \"a/a\"\n",
+        );
+    catalog.release("[capabilities]\n\"a/a\" = \"*\"\n");
+    catalog.says(
+        &["--mode", "edge"],
+        "
+catalog/capabilities/a/a/1.0.0/capability.toml:6:1: substitutes.edge: a/a, b/b stand in for each other in a circle [substitute-cycle]
+  catalog/capabilities/a/a/1.0.0/capability.toml:6:1: substitutes.edge: a/a 1.0.0 is replaced by b/b
+  catalog/capabilities/b/b/1.0.0/capability.toml:6:1: substitutes.edge: b/b 1.0.0 is replaced by a/a
+  hint: name a capability as substitute that may run in the mode itself",
+    );
+}
+
+#[test]
+fn hostile_catalogs_are_refused_in_one_run() {
+    let catalog = Catalog::new("[capabilities]\n\"core/api\" = \"*\"\n");
+    let deep = format!("a = {}{}", "[".repeat(50_000), "]".repeat(50_000));
+    catalog
+        .versions("core/api", &["1.0.0+a", "1.0.0+b"])
+        .capability("core/deep 1.0.0", &deep)
+        .capability("core/huge 1.0.0", &"# x\n".repeat(300_000))
+        .capability("core/type 1.0.0", "requires = 3\nmodes = \"edge\"\n")
+        .capability("core/key 1.0.0", "require = {}\n");
+    catalog.sandbox.write(
+        "catalog/capabilities/core/lie/1.0.0/capability.toml",
+        "name = \"core/lies\"\nversion = \"1.0.1\"\nkind = \"service\"\n",
+    );
+    let said = catalog
+        .run(&["check", "acme-2.5.0.toml"])
+        .fails_with("definition-invalid");
+    for code in [
+        "[duplicate-definition]",
+        "[toml-invalid]",
+        "[definition-too-large]",
+        "[wrong-type]",
+        "[unknown-key]",
+        "[definition-mismatch]",
+    ] {
+        assert!(said.stderr.contains(code), "{code}: {}", said.stderr);
+    }
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+}
