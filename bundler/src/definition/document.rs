@@ -65,7 +65,11 @@ impl Document {
         Self::of_bytes(file, bytes)
     }
 
-    fn of_bytes(file: &Path, bytes: Vec<u8>) -> Result<Self, Problem> {
+    /// Takes the content of a file.
+    ///
+    /// # Errors
+    /// It is no UTF-8.
+    pub(crate) fn of_bytes(file: &Path, bytes: Vec<u8>) -> Result<Self, Problem> {
         let text = String::from_utf8(bytes).map_err(|e| {
             let valid = e.utf8_error().valid_up_to();
             let line = e.as_bytes()[..valid].split(|b| *b == b'\n').count();

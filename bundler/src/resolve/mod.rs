@@ -141,3 +141,5 @@ fn missing_platform(catalog: &Catalog, request: &Request<'_>) -> Option<Problem>
     Some(problem.with_hint(format!("there are {}", explain::newest(releases.keys()))))
 }
 
+#[cfg(test)]
+mod tests;
