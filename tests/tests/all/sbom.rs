@@ -10,6 +10,7 @@ use std::{
 use sealift_bundler::{
     diff::Side,
     plan::{PlannedArtifact, PlannedBlob, PlannedCapability, PlannedContent, PlannedImage, Source},
+    problem::Place,
     sbom::{
         SbomInput, documents,
         packages::{Ecosystem, FoundPackage, Packages, find},
@@ -79,6 +80,7 @@ fn packages(content: PlannedContent) -> Packages {
     .unwrap();
     let artifact = PlannedArtifact {
         name: "server".parse().unwrap(),
+        at: Place::of_file(Path::new("capability.toml")),
         source: String::new(),
         content,
     };

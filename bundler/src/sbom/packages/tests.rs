@@ -6,7 +6,10 @@ use sealift_verifier::release::{BlobRef, Capability};
 use serde_json::json;
 
 use super::*;
-use crate::plan::{PlannedArtifact, PlannedCapability, PlannedEntry, PlannedFile};
+use crate::{
+    plan::{PlannedArtifact, PlannedCapability, PlannedEntry, PlannedFile},
+    problem::Place,
+};
 
 /// What a layer has at a path.
 #[derive(Clone, Copy)]
@@ -104,6 +107,7 @@ fn plan(contents: Vec<PlannedContent>) -> Vec<PlannedCapability> {
         .zip('a'..)
         .map(|(content, name)| PlannedArtifact {
             name: name.to_string().parse().unwrap(),
+            at: Place::of_file(std::path::Path::new("capability.toml")),
             source: String::new(),
             content,
         });
