@@ -56,9 +56,9 @@ pub struct Problem {
     /// What exactly is wrong.
     pub message: String,
     /// What that follows from, a line each, where it is not plain from the place itself.
-    pub because: Vec<String>,
+    pub because: Box<[String]>,
     /// One thing to do about it.
-    pub hint: String,
+    pub hint: Box<str>,
 }
 
 impl Problem {
@@ -68,7 +68,7 @@ impl Problem {
             at: at.clone(),
             code,
             message: printable(&message.into()),
-            because: Vec::new(),
+            because: Box::default(),
             hint: code.hint().into(),
         }
     }
@@ -76,14 +76,14 @@ impl Problem {
     /// The same with a hint that fits better than the general one.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = hint.into();
+        self.hint = hint.into().into_boxed_str();
         self
     }
 
     /// The same with what it follows from.
     #[must_use]
     pub(crate) fn because(mut self, lines: Vec<String>) -> Self {
-        self.because = lines.iter().map(|line| printable(line)).collect();
+        self.because = lines.into_iter().map(|line| printable(&line)).collect();
         self
     }
 }
@@ -106,7 +106,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.code.name();
         write!(f, "{}: {} [{code}]", self.at, self.message)?;
-        for line in &self.because {
+        for line in self.because.iter() {
             write!(f, "\n  {line}")?;
         }
         write!(f, "\n  hint: {}", self.hint)

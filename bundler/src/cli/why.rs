@@ -347,6 +347,42 @@ impl<'a> Why<'a> {
                 }
             }
         }
+        self.between(name, version, definition, &mut say);
+        if reasons.is_empty() && !version.pre.is_empty() {
+            let text = "it is a pre-release, which enters a release only by its name".to_owned();
+            reasons.push(Reason {
+                text,
+                at: entry.place(),
+                by: None,
+            });
+        } else if reasons.is_empty() && self.standing != Standing::Missing {
+            let text = format!(
+                "the lock keeps what it has: `sealift-bundler update … {name}` lets it move"
+            );
+            reasons.push(Reason {
+                text,
+                at: entry.place(),
+                by: None,
+            });
+        } else if reasons.is_empty() {
+            let text = "what it requires does not go with the others".to_owned();
+            reasons.push(Reason {
+                text,
+                at: entry.place(),
+                by: None,
+            });
+        }
+        reasons
+    }
+
+    /// What the others in the release say against a version, and what it says against them.
+    fn between(
+        &self,
+        name: &Name,
+        version: &Version,
+        definition: &CapabilityDefinition,
+        say: &mut impl FnMut(String, &Place, Option<&Name>),
+    ) {
         for (other, with, theirs) in self.running().filter(|(other, ..)| *other != name) {
             for (_, range) in theirs
                 .requires
@@ -403,30 +439,5 @@ impl<'a> Why<'a> {
                 }
             }
         }
-        if reasons.is_empty() && !version.pre.is_empty() {
-            let text = "it is a pre-release, which enters a release only by its name".to_owned();
-            reasons.push(Reason {
-                text,
-                at: entry.place(),
-                by: None,
-            });
-        } else if reasons.is_empty() && self.standing != Standing::Missing {
-            let text = format!(
-                "the lock keeps what it has: `sealift-bundler update … {name}` lets it move"
-            );
-            reasons.push(Reason {
-                text,
-                at: entry.place(),
-                by: None,
-            });
-        } else if reasons.is_empty() {
-            let text = "what it requires does not go with the others".to_owned();
-            reasons.push(Reason {
-                text,
-                at: entry.place(),
-                by: None,
-            });
-        }
-        reasons
     }
 }

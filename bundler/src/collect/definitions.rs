@@ -208,28 +208,28 @@ impl Definitions {
             let hint = format!("run `sealift-bundler resolve {file}{asked}` and commit the lock");
             return Err(vec![problem.with_hint(hint)]);
         };
-        let resolved = self.resolve(mode, &locked.preferred())?;
-        let now = Locked::new(self, mode, &resolved);
+        let answer = self.resolve(mode, &locked.preferred())?;
+        let now = Locked::new(self, mode, &answer);
         let differences = lock::differences(Some(locked), &now);
         if differences.is_empty() {
-            return Ok(resolved);
+            return Ok(answer);
         }
         let message = match mode {
             Some(mode) => format!("is not what the definitions say for {mode}"),
             None => "is not what the definitions say".to_owned(),
         };
-        let more = differences.len().saturating_sub(DIFFERENCES);
-        let mut because: Vec<String> = differences
+        let others = differences.len().saturating_sub(DIFFERENCES);
+        let mut told: Vec<String> = differences
             .iter()
             .take(DIFFERENCES)
             .map(Difference::sentence)
             .collect();
-        if more > 0 {
-            because.push(format!("and {more} more"));
+        if others > 0 {
+            told.push(format!("and {others} more"));
         }
         let problem = Problem::new(&at, Code::LockStale, message);
         let problem = problem.with_hint(self.resolve_hint());
-        Err(vec![problem.because(because)])
+        Err(vec![problem.because(told)])
     }
 
     /// The capabilities that the release definition pins to one version.

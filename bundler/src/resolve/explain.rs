@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pubgrub::{DerivationTree, Derived, External, Term, VersionSet};
-use sealift_verifier::path::Name;
+use sealift_verifier::{path::Name, release::Mode};
 use semver::Version;
 
 use super::{
@@ -374,12 +374,12 @@ fn facts<'a>(
         ) => listed(space, suite, release, name).into_iter().collect(),
         (Package::Capability(name), Package::Capability(other)) => {
             sayings(space, name, positions, |candidate| {
-                requirement(space, name, candidate, other)
+                requirement(space, candidate, other)
             })
         }
         (Package::Capability(name), Package::Presence(other)) if name != other => {
             sayings(space, name, positions, |candidate| {
-                conflict(name, candidate, other)
+                conflict(candidate, other)
             })
         }
         _ => Vec::new(),
@@ -532,7 +532,6 @@ fn sayings<'a>(
 /// What a version requires, or what stands in for it.
 fn requirement<'a>(
     space: &Space<'a>,
-    name: &'a Name,
     (_, entry): Candidate<'a>,
     other: &'a Name,
 ) -> Option<(String, Fact<'a>)> {
@@ -546,7 +545,6 @@ fn requirement<'a>(
         let text = format!("requires {other} {}", range.value);
         (range.at.clone(), text, Demand::Range(&range.value))
     };
-    let _ = name;
     let fact = Fact {
         at,
         text: String::new(),
@@ -558,11 +556,7 @@ fn requirement<'a>(
 }
 
 /// What a version does not work with.
-fn conflict<'a>(
-    _name: &'a Name,
-    (_, entry): Candidate<'a>,
-    other: &'a Name,
-) -> Option<(String, Fact<'a>)> {
+fn conflict<'a>((_, entry): Candidate<'a>, other: &'a Name) -> Option<(String, Fact<'a>)> {
     let mut conflicts = entry.definition.conflicts.iter();
     let (_, range) = conflicts.find(|(named, _)| named == other)?;
     let fact = Fact {
@@ -608,11 +602,7 @@ fn impossible(space: &Space<'_>, name: &Name, demand: Demand<'_>) -> Option<Impo
             )),
         });
     };
-    let mode = space
-        .request
-        .mode
-        .map(|mode| mode.name())
-        .unwrap_or_default();
+    let mode = space.request.mode.map(Mode::name).unwrap_or_default();
     let (code, text) = match verdict {
         Verdict::Yanked(reason) => (
             Code::Yanked,

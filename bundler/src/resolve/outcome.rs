@@ -227,9 +227,10 @@ impl<'s, 'a> Chosen<'s, 'a> {
             let needs = self.needs(name);
             let (_, place) = needs.iter().find(|(other, _)| *other == next)?;
             let version = self.version(name)?;
-            let verb = match self.replaced.contains_key(name) {
-                true => "is replaced by",
-                false => "requires",
+            let verb = if self.replaced.contains_key(name) {
+                "is replaced by"
+            } else {
+                "requires"
             };
             because.push(format!("{place}: {name} {version} {verb} {next}"));
             at.get_or_insert_with(|| (*place).clone());

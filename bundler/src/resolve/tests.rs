@@ -70,13 +70,20 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 impl Made {
+    fn runs(&self, mode: Option<Mode>) -> bool {
+        !(self.only_saas && mode == Some(Mode::Edge))
+    }
+
+    fn is_usable(&self, mode: Option<Mode>) -> bool {
+        self.runs(mode) || self.substitute.is_some()
+    }
+
     fn text(&self, name: &str) -> String {
         let table = |title: &str, list: &[(usize, u64, u64)]| {
-            let lines: String = list
+            let lines = list
                 .iter()
-                .map(|item| format!("\"{}\" = \"{}\"\n", NAMES[item.0], range(item)))
-                .collect();
-            format!("[{title}]\n{lines}")
+                .map(|item| format!("\"{}\" = \"{}\"\n", NAMES[item.0], range(item)));
+            format!("[{title}]\n{}", lines.collect::<Vec<_>>().concat())
         };
         let modes = if self.only_saas {
             "modes = [\"saas\"]\n"
@@ -146,20 +153,12 @@ impl Case {
         resolve(&catalog, &request)
     }
 
-    fn runs(&self, made: &Made, mode: Option<Mode>) -> bool {
-        !(made.only_saas && mode == Some(Mode::Edge))
-    }
-
-    fn usable(&self, made: &Made, mode: Option<Mode>) -> bool {
-        self.runs(made, mode) || made.substitute.is_some()
-    }
-
     fn is_dropped(&self, pin: &(usize, u64, u64), mode: Option<Mode>) -> bool {
         let mut meant = self.made[pin.0]
             .iter()
-            .filter(|made| inside(pin, made.version))
+            .filter(|candidate| inside(pin, candidate.version))
             .peekable();
-        meant.peek().is_some() && !meant.any(|made| self.usable(made, mode))
+        meant.peek().is_some() && !meant.any(|candidate| candidate.is_usable(mode))
     }
 
     /// Whether a choice of a version, or none, of each capability keeps to all that is said.
@@ -168,26 +167,26 @@ impl Case {
             let version = choice[number]?;
             self.made[number]
                 .iter()
-                .find(|made| made.version == version)
+                .find(|candidate| candidate.version == version)
         };
-        let there = |number: usize| chosen(number).filter(|made| self.runs(made, mode));
+        let there = |number: usize| chosen(number).filter(|other| other.runs(mode));
         let met = |item: &(usize, u64, u64)| {
-            chosen(item.0).is_some_and(|made| inside(item, made.version))
+            chosen(item.0).is_some_and(|other| inside(item, other.version))
         };
-        let pins = self
-            .pins
-            .iter()
-            .all(|pin| match self.is_dropped(pin, mode) {
-                true => there(pin.0).is_none(),
-                false => met(pin),
-            });
-        let all = (0..NAMES.len()).filter_map(chosen).all(|made| {
-            if !self.runs(made, mode) {
-                return made.substitute.is_some_and(|other| chosen(other).is_some());
+        let pins = self.pins.iter().all(|pin| {
+            if self.is_dropped(pin, mode) {
+                there(pin.0).is_none()
+            } else {
+                met(pin)
+            }
+        });
+        let all = (0..NAMES.len()).filter_map(chosen).all(|one| {
+            if !one.runs(mode) {
+                return one.substitute.is_some_and(|other| chosen(other).is_some());
             }
             let conflict =
                 |item: &(usize, u64, u64)| there(item.0).is_some_and(|o| inside(item, o.version));
-            made.requires.iter().all(met) && !made.conflicts.iter().any(conflict)
+            one.requires.iter().all(met) && !one.conflicts.iter().any(conflict)
         });
         pins && all
     }
