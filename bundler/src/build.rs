@@ -11,7 +11,7 @@ use std::{
 use sealift_keys::signer::Signer;
 use sealift_verifier::{
     bundle::{Authentic, Bundle, Trust},
-    delivery::Pack,
+    delivery::{Delivery, Pack},
     digest::{Digest, Hasher},
     release::{BlobRef, Release},
     tar,
@@ -159,13 +159,7 @@ pub fn build(
         .len();
     let request = tosign_path(out);
     if missing > 0 {
-        let mut note = beside(&request)?;
-        let text = statements.to_sign(plan)?.to_bytes()?;
-        note.file()
-            .write_all(&text)
-            .and_then(|()| note.file().sync_all())
-            .map_err(|e| Error::io(request.display(), e))?;
-        publish(note, &request)?;
+        leave(&statements.to_sign(plan)?.to_bytes()?, &request)?;
     }
     let kept = file.file().try_clone();
     publish(file, out)?;
@@ -181,13 +175,7 @@ pub fn build(
         release: packed.delivery.release,
         bytes: length,
         packs: packed.delivery.packs.len(),
-        blobs: packed
-            .delivery
-            .packs
-            .iter()
-            .map(|p| p.blobs.len())
-            .sum::<usize>()
-            + packed.delivery.blobs.len(),
+        blobs: blobs(&packed.delivery),
         cached: packed.cached,
         unread: if cache.is_distrusted() {
             0
@@ -196,6 +184,22 @@ pub fn build(
         },
         missing: (missing > 0).then_some((missing, request)),
     })
+}
+
+/// How many blobs a bundle has, in packs and beside them.
+fn blobs(delivery: &Delivery) -> usize {
+    let packed = delivery.packs.iter().map(|pack| pack.blobs.len());
+    packed.sum::<usize>() + delivery.blobs.len()
+}
+
+/// Leaves a small file for others.
+fn leave(text: &[u8], path: &Path) -> Result<()> {
+    let mut note = beside(path)?;
+    note.file()
+        .write_all(text)
+        .and_then(|()| note.file().sync_all())
+        .map_err(|e| Error::io(path.display(), e))?;
+    publish(note, path)
 }
 
 /// Where each member of the payload lies, and what was hashed when it was written.

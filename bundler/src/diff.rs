@@ -128,10 +128,14 @@ fn changes<I: PartialEq, T: Clone>(
     changes
 }
 
-fn capabilities(release: &Release) -> BTreeMap<String, Item<&Capability, Version>> {
-    let item = |c| Item {
-        identity: c,
-        shown: Capability::clone(c).version,
+fn capabilities(release: &Release) -> BTreeMap<String, Item<Capability, Version>> {
+    // Why a capability is in a release is no part of what it is.
+    let item = |c: &Capability| Item {
+        identity: Capability {
+            decision: None,
+            ..c.clone()
+        },
+        shown: c.version.clone(),
     };
     release
         .capabilities

@@ -78,10 +78,10 @@ fn bills(
 ) -> Result<Vec<release::Sbom>> {
     let documents = sbom::documents(&SbomInput { side, packages })?;
     let bill = |(format, bytes): (SbomFormat, Vec<u8>)| {
-        let size = bytes.len() as u64;
+        let length = bytes.len() as u64;
         let file = FileRef {
-            digest: contents.file(&Source::Bytes(bytes), size)?,
-            size,
+            digest: contents.file(&Source::Bytes(bytes), length)?,
+            size: length,
             executable: false,
         };
         Ok(release::Sbom { format, file })

@@ -213,7 +213,7 @@ fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)
         start: offset,
         content: stored.blob,
         origin: Origin::Vendor(subject.clone()),
-    })?;
+    });
     payload.write(tar::zeros_after(stored.blob.size()))?;
     progress(stored.blob.size());
     Ok(start)
@@ -421,7 +421,7 @@ impl Packer<'_, '_> {
                         start: found.start,
                         content: BlobRef(found.digest, size),
                         origin: Origin::Cache(found.key),
-                    })?;
+                    });
                     self.payload.write(tar::zeros_after(size))?;
                     self.packs.push(found.pack);
                     self.cached += size;

@@ -66,7 +66,7 @@ impl<'s> Payload<'s> {
         let flusher = Flusher::new(file.try_clone().map_err(failed)?);
         let (copies, queue) = sync_channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
-        let copiers = (0..threads.max(1)).map(|_| {
+        let workers = (0..threads.max(1)).map(|_| {
             let queue = Arc::clone(&queue);
             scope.spawn(move || copy_all(&queue, file))
         });
@@ -76,7 +76,7 @@ impl<'s> Payload<'s> {
             flushed: start,
             flusher,
             copies: Some(copies),
-            copiers: copiers.collect(),
+            copiers: workers.collect(),
         })
     }
 
@@ -98,14 +98,13 @@ impl<'s> Payload<'s> {
     }
 
     /// Has content copied, at some time before [`Payload::finish`] returns.
-    pub(crate) fn copy(&mut self, copy: Copy) -> Result<()> {
+    pub(crate) fn copy(&mut self, copy: Copy) {
         let (size, to) = (copy.content.size(), self.position);
         if let Some(copies) = &self.copies {
             // If no thread is left to take it, `finish` says why.
             let _ = copies.send((copy, to));
         }
         self.advance(size);
-        Ok(())
     }
 
     /// Leaves room for what is known later.

@@ -106,7 +106,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.code.name();
         write!(f, "{}: {} [{code}]", self.at, self.message)?;
-        for line in self.because.iter() {
+        for line in &self.because {
             write!(f, "\n  {line}")?;
         }
         write!(f, "\n  hint: {}", self.hint)

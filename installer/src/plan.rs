@@ -266,7 +266,7 @@ fn capability_changes(old: Option<&Release>, new: &Release) -> CapabilityChanges
             });
             continue;
         };
-        let same = old == new;
+        let same = old.is_same(&new);
         let moved = |new: Capability| Moved {
             name: name.clone(),
             from: old.version.clone(),

@@ -60,6 +60,11 @@ impl Plan {
             plan.head(bundle, "", |path| path == item)?;
             return Ok(plan);
         }
+        if item == "sbom" {
+            plan.bills(bundle.release())?;
+            let none = || Error::new(Code::NotFound, item, "this release has none");
+            return (!plan.names.is_empty()).then_some(plan).ok_or_else(none);
+        }
         // What is taken out of a release is what a smaller release would hold.
         let mut chosen = bundle.release().clone();
         for capability in &mut chosen.capabilities {
@@ -71,6 +76,7 @@ impl Plan {
         chosen.capabilities.retain(|c| !c.artifacts.is_empty());
         if item == "all" {
             plan.head(bundle, "bundle/", |_| true)?;
+            plan.bills(bundle.release())?;
         } else if chosen.capabilities.is_empty() {
             return Err(Error::new(
                 Code::NotFound,
@@ -119,6 +125,16 @@ impl Plan {
             self.bytes = self.bytes.saturating_add(bytes.len() as u64);
             self.files
                 .insert(format!("{below}{path}").parse()?, bytes.clone());
+        }
+        Ok(())
+    }
+
+    /// The bills of materials.
+    fn bills(&mut self, release: &Release) -> Result<()> {
+        for sbom in &release.sbom {
+            let path = format!("sbom/{}", sbom.format.file_name());
+            self.names.insert(path.clone());
+            self.put(sbom.file.digest, sbom.file.size, path.parse()?, false);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
-    error::{Code, Error, Result},
+    error::{Code, Error, Result, printable},
     limits,
     path::Name,
     release::{Hardware, Mode, Release},
@@ -274,7 +274,7 @@ impl Facts {
             && !release.platforms.is_empty()
             && !release.platforms.iter().any(|p| same_platform(p, platform))
         {
-            let built = release.platforms.join(", ");
+            let built = printable(&release.platforms.join(", "));
             let detail = format!("this machine is {platform}, the release is for {built}");
             deny(Reason::PlatformMismatch, detail);
         }

@@ -25,7 +25,7 @@ const VERSION: &str = "v1";
 /// What files begin with that are being written.
 const NEW: &str = ".new-";
 /// After this time nobody writes them any more.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+const ABANDONED: Duration = Duration::from_hours(24);
 /// Length of a small value, in bytes.
 const VALUE_BYTES: usize = 64 << 20;
 /// So that backups leave the folder out (<https://bford.info/cachedir/>).

@@ -22,7 +22,7 @@ const MOST: usize = 500_000;
 const MARGIN: Duration = Duration::from_secs(2);
 /// By when the kernel has written every page that a program changed through a mapping; 30 seconds, if nobody
 /// set `vm.dirty_expire_centisecs`.
-const WRITTEN_BACK: Duration = Duration::from_secs(3600);
+const WRITTEN_BACK: Duration = Duration::from_hours(1);
 /// File systems that change the ctime with every change, also one through a mapping, and on the clock of this machine:
 /// ext2 to ext4, xfs, btrfs and f2fs. Not tmpfs, which does not see changes through mappings; nor those of a network,
 /// which have another clock and show changes late.
@@ -211,10 +211,9 @@ impl Records {
     }
 
     /// Keeps the digest of what was read, if the file did not change meanwhile.
-    pub(super) fn learn(&mut self, watch: Watch, file: &File, digest: Digest) {
-        if look(file).is_some_and(|stat| looks(&stat) == watch.looks) {
+    pub(super) fn learn(&mut self, Watch { place, looks }: Watch, file: &File, digest: Digest) {
+        if look(file).is_some_and(|stat| self::looks(&stat) == looks) {
             self.learned = true;
-            let Watch { place, looks } = watch;
             self.known.insert(
                 place,
                 Record {

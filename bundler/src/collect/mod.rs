@@ -60,7 +60,11 @@ pub fn plan(release_toml: &Path, options: &Options) -> Result<Plan, Problems> {
 ///
 /// # Errors
 /// All problems in all modes at once.
-pub fn plans(release_toml: &Path, options: &Options, modes: &[Mode]) -> Result<Vec<Plan>, Problems> {
+pub fn plans(
+    release_toml: &Path,
+    options: &Options,
+    modes: &[Mode],
+) -> Result<Vec<Plan>, Problems> {
     let collected = collect(release_toml, options, Some(modes));
     match Problems::of(collected.problems) {
         None if collected.plans.is_empty() => Err(Problems::unexplained(release_toml)),
@@ -220,7 +224,9 @@ impl Collector {
                 // What is pinned would be looked at in any case.
                 for (name, version) in definitions.exact_pins() {
                     let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
-                    entry.and_then(|entry| self.capability(name, version, entry, &definitions.licenses));
+                    entry.and_then(|entry| {
+                        self.capability(name, version, entry, &definitions.licenses)
+                    });
                 }
                 self.problems.extend(problems);
                 return None;
@@ -229,7 +235,8 @@ impl Collector {
         let mut capabilities = Vec::new();
         for (name, (version, decision)) in &resolved.capabilities {
             let entry = catalog.capabilities.get(name).and_then(|c| c.get(version));
-            let capability = entry.and_then(|entry| self.capability(name, version, entry, &definitions.licenses));
+            let capability = entry
+                .and_then(|entry| self.capability(name, version, entry, &definitions.licenses));
             capabilities.extend(capability.map(|mut capability| {
                 capability.manifest.decision = Some(decision.clone());
                 capability

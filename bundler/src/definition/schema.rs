@@ -314,7 +314,7 @@ struct Release {
     /// The release counter: grows with every release published, whatever its version
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
     counter: u64,
-    /// When it was published; SOURCE_DATE_EPOCH goes before it
+    /// When it was published; the variable `SOURCE_DATE_EPOCH` goes before it
     published: Option<Date>,
     /// When sites stop accepting the bundle; five years after `published` if left out
     expires: Option<Date>,

@@ -87,10 +87,8 @@ impl FromStr for Advisory {
             })
         };
         if let Some(rest) = text.strip_prefix("CVE-") {
-            return match is_cve(rest) {
-                true => Ok(Self(text.to_owned())),
-                false => Err("is not of the form CVE-YEAR-NUMBER"),
-            };
+            let cve = is_cve(rest).then(|| Self(text.to_owned()));
+            return cve.ok_or("is not of the form CVE-YEAR-NUMBER");
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':');
         if (4..=100).contains(&text.len()) && text.contains('-') && text.bytes().all(plain) {

@@ -109,7 +109,9 @@ impl Standing {
         match self {
             Self::Current => "",
             Self::Missing => "there is no lock: `sealift-bundler resolve` writes it\n",
-            Self::Stale => "the lock is stale, this is what the definitions say: `sealift-bundler resolve` writes it anew\n",
+            Self::Stale => {
+                "the lock is stale, this is what the definitions say: `sealift-bundler resolve` writes it anew\n"
+            }
         }
     }
 }
@@ -201,7 +203,9 @@ impl Locked {
             Some((out.name.clone(), version.clone()))
         });
         Preferred {
-            suites: suites.map(|s| (s.name.clone(), s.version.clone())).collect(),
+            suites: suites
+                .map(|s| (s.name.clone(), s.version.clone()))
+                .collect(),
             capabilities: capabilities.chain(replaced).collect(),
         }
     }
@@ -267,7 +271,11 @@ impl LockedCapability {
             let names: Vec<&str> = self.substitutes.iter().map(Name::as_str).collect();
             why.push(format!("stands in for {}", names.join(", ")));
         }
-        why.extend(self.yanked.iter().map(|reason| format!("withdrawn: {reason}")));
+        why.extend(
+            self.yanked
+                .iter()
+                .map(|reason| format!("withdrawn: {reason}")),
+        );
         why.join("; ")
     }
 }
@@ -336,9 +344,8 @@ impl Difference {
     /// What is different, in a sentence.
     pub(crate) fn sentence(&self) -> String {
         let what = format!("{}{}", self.level.word(), self.name);
-        let version = |version: &Option<Version>| {
-            version.as_ref().map_or(String::new(), |v| format!(" {v}"))
-        };
+        let version =
+            |version: &Option<Version>| version.as_ref().map_or(String::new(), |v| format!(" {v}"));
         let (from, to) = (version(&self.from), version(&self.to));
         match self.change {
             Change::Added => format!("{what}{to} is new: {}", self.why),
@@ -395,7 +402,9 @@ pub(crate) fn differences(old: Option<&Locked>, new: &Locked) -> Vec<Difference>
             why: now.why.clone(),
         });
     }
-    let gone = old.iter().filter(|before| !new.iter().any(|now| same(before, now)));
+    let gone = old
+        .iter()
+        .filter(|before| !new.iter().any(|now| same(before, now)));
     differences.extend(gone.map(|before| Difference {
         level: before.level,
         name: before.name.to_owned(),

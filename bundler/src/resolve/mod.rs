@@ -115,7 +115,10 @@ pub(crate) fn resolve(catalog: &Catalog, request: &Request<'_>) -> Result<Resolv
             Err(error) => {
                 let at = Place::of_file(request.definition);
                 let problem = Problem::new(&at, Code::Unresolvable, error.to_string());
-                problems.push(problem.with_hint("pin more capabilities, so that there is less to choose from"));
+                problems.push(
+                    problem
+                        .with_hint("pin more capabilities, so that there is less to choose from"),
+                );
                 return Err(problems);
             }
         }

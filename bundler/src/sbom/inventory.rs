@@ -51,13 +51,11 @@ pub fn inventory(
             ..PackageReport::default()
         },
     };
-    match Problems::of(report.problems.clone()) {
-        Some(problems) => Err(problems),
-        None => {
-            plan.packages = found.ok();
-            Ok(report)
-        }
+    if let Some(problems) = Problems::of(report.problems.clone()) {
+        return Err(problems);
     }
+    plan.packages = found.ok();
+    Ok(report)
 }
 
 impl LayerCache for Cache {

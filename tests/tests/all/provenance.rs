@@ -7,7 +7,7 @@ use sealift_tests::{
     args,
     program::Outcome,
     sandbox::{Sandbox, read, write},
-    vendor::Vendor,
+    vendor::{Acme, Vendor},
 };
 use sealift_verifier::{
     Code,
@@ -44,6 +44,60 @@ fn inspect(vendor: &Vendor, bundle: &Path, section: &str) -> Value {
     let verifier = vendor.sandbox.program("sealift-verifier");
     let args = args!["inspect", bundle, section, "--output", "json", "--root"];
     verifier.args(args).args([vendor.root()]).run().ok().json()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Every definition, and every artifact, with a digest that anybody can compute who has the catalog.
+fn sources_lie_in_the_catalog(build: &Value, acme: &Acme, capabilities: &Value) {
+    let sources = build["resolvedDependencies"].as_array().unwrap();
+    let (mut definitions, mut artifacts) = (Vec::new(), Vec::new());
+    for source in sources {
+        let uri = text(&source["uri"]);
+        let folder = if uri.contains('/') {
+            acme.folder().join("catalog")
+        } else {
+            acme.folder().to_owned()
+        };
+        let path = folder.join(&uri);
+        assert!(path.exists(), "{source:#}");
+        match &source["annotations"]["type"] {
+            Value::Null => definitions.push(uri),
+            kind => artifacts.push((text(&source["name"]), text(kind))),
+        }
+        if path.is_file() && source["annotations"]["type"] != "image" {
+            let digest = Digest::of(&read(&path)).to_hex();
+            assert_eq!(source["digest"]["sha256"], digest, "{source:#}");
+        }
+    }
+    let capabilities = capabilities.as_array().unwrap();
+    let mut expected: Vec<String> = capabilities
+        .iter()
+        .map(|c| {
+            let (name, version) = (text(&c["name"]), text(&c["version"]));
+            format!("capabilities/{name}/{version}/capability.toml")
+        })
+        .collect();
+    expected.insert(0, "acme-2.5.0.toml".into());
+    assert_eq!(definitions, expected);
+    let expected: Vec<(String, String)> = capabilities
+        .iter()
+        .flat_map(|c| {
+            c["artifacts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(move |a| (c, a))
+        })
+        .map(|(c, a)| {
+            let kind = a["content"].as_object().unwrap().keys().next();
+            let name = format!("{}/{}", text(&c["name"]), text(&a["name"]));
+            (name, kind.unwrap().clone())
+        })
+        .collect();
+    assert_eq!(artifacts, expected);
 }
 
 #[test]
@@ -88,53 +142,7 @@ fn securesystemslib_verifies_where_acme_comes_from() {
     let builder = concat!("pkg:generic/sealift-bundler@", env!("CARGO_PKG_VERSION"));
     assert_eq!(run["builder"]["id"], builder);
 
-    // Every definition, and every artifact, with a digest that anybody can compute who has the catalog.
-    let sources = build["resolvedDependencies"].as_array().unwrap();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (mut definitions, mut artifacts) = (Vec::new(), Vec::new());
-    for source in sources {
-        let uri = text(&source["uri"]);
-        let folder = match uri.contains('/') {
-            true => acme.folder().join("catalog"),
-            false => acme.folder().to_owned(),
-        };
-        let path = folder.join(&uri);
-        assert!(path.exists(), "{source:#}");
-        match &source["annotations"]["type"] {
-            Value::Null => definitions.push(uri),
-            kind => artifacts.push((text(&source["name"]), text(kind))),
-        }
-        if path.is_file() && source["annotations"]["type"] != "image" {
-            let digest = Digest::of(&read(&path)).to_hex();
-            assert_eq!(source["digest"]["sha256"], digest, "{source:#}");
-        }
-    }
-    let capabilities = release["release"]["capabilities"].as_array().unwrap();
-    let mut expected: Vec<String> = capabilities
-        .iter()
-        .map(|c| {
-            let (name, version) = (text(&c["name"]), text(&c["version"]));
-            format!("capabilities/{name}/{version}/capability.toml")
-        })
-        .collect();
-    expected.insert(0, "acme-2.5.0.toml".into());
-    assert_eq!(definitions, expected);
-    let expected: Vec<(String, String)> = capabilities
-        .iter()
-        .flat_map(|c| {
-            c["artifacts"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(move |a| (c, a))
-        })
-        .map(|(c, a)| {
-            let kind = a["content"].as_object().unwrap().keys().next();
-            let name = format!("{}/{}", text(&c["name"]), text(&a["name"]));
-            (name, kind.unwrap().clone())
-        })
-        .collect();
-    assert_eq!(artifacts, expected);
+    sources_lie_in_the_catalog(build, &acme, &release["release"]["capabilities"]);
 
     // Our own reader says the same, for people and for programs.
     let ours = inspect(&vendor, &bundle, "provenance");

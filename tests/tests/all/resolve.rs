@@ -219,3 +219,51 @@ fn conflicts_turn_the_choice_to_an_older_version() {
         &["core/api 2.0.0 capability", "core/web 1.0.0 capability"],
     );
 }
+
+/// The order in which a file system lists its files says nothing: here it is that in which they were made.
+#[test]
+fn the_order_of_files_changes_nothing() {
+    let names = ["core/api", "core/store", "web/shop", "ml/ranker"];
+    let make = |order: &mut dyn Iterator<Item = usize>| {
+        let catalog = Catalog::new("[capabilities]\n\"web/shop\" = \"*\"\n");
+        for number in order {
+            let (name, minor) = (names[number % 4], number / 4);
+            let other = names[(number + 1) % 4];
+            let requires = match number % 4 {
+                3 => String::new(),
+                _ => format!("[requires]\n\"{other}\" = \"<1.{}\"\n", minor + 1),
+            };
+            catalog.capability(&format!("{name} 1.{minor}.0"), &requires);
+        }
+        let _ = catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+        std::fs::read_to_string(catalog.lock()).unwrap()
+    };
+    let lock = make(&mut (0..40));
+    assert_eq!(make(&mut (0..40).rev()), lock);
+    assert_eq!(make(&mut (0..40).map(|n| n * 7 % 40)), lock);
+}
+
+#[test]
+fn ten_thousand_definitions_are_read_and_every_bad_one_is_told() {
+    let catalog = Catalog::new("[capabilities]\n\"s0/c0\" = \"*\"\n");
+    for number in 0..10_000 {
+        let (name, minor) = (number / 20, number % 20);
+        let requires = match name {
+            499 => String::new(),
+            _ => format!("[requires]\n\"s{0}/c{0}\" = \"*\"\n", name + 1),
+        };
+        catalog.capability(&format!("s{name}/c{name} 1.{minor}.0"), &requires);
+    }
+    let said = catalog.resolved(&[]);
+    let found = capabilities(&said["resolutions"][0]);
+    assert_eq!(found.len(), 500);
+    assert_eq!(found[0], "s0/c0 1.19.0 latest");
+
+    for number in 0..50 {
+        catalog.capability(&format!("s{number}/c{number} 1.3.0"), "colour = 1\n");
+    }
+    let said = catalog
+        .run(&["resolve", "acme-2.5.0.toml"])
+        .fails_with("definition-invalid");
+    assert_eq!(said.stderr.matches("unknown-key").count(), 50);
+}

@@ -19,6 +19,7 @@ use sealift_bundler::{
 use sealift_tests::{
     args,
     sandbox::{Sandbox, read, target_folder, write},
+    vendor::Vendor,
 };
 use sealift_verifier::{
     digest::Digest,
@@ -276,6 +277,56 @@ fn documents_are_what_their_specifications_ask_for() {
         let urls: BTreeSet<String> = said.text().lines().map(str::to_owned).collect();
         assert_eq!(urls, expected);
     }
+}
+
+/// What a bundle carries is what an officer takes out of it.
+#[test]
+fn a_bundle_carries_documents_that_the_validators_accept() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let acme = vendor.acme(18_080);
+    let bundle = vendor.build(&acme.definition("2.5.0"));
+    let verifier = |args: &[&str]| {
+        let program = sandbox.program("sealift-verifier");
+        let program = program.args(args).args(args!["--root", vendor.root()]);
+        program.run().ok()
+    };
+    let shown = bundle.to_str().unwrap();
+    let out = sandbox.join("out");
+    let _ = verifier(&["extract", shown, "sbom", "--to", out.to_str().unwrap()]);
+    let listed = verifier(&["inspect", shown, "sbom", "--output", "json"]).json();
+    let names: Vec<PathBuf> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sbom| out.join("sbom").join(sbom["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(names.len(), 3);
+    let said = sandbox.python("check_sbom.py").args(&names).run().ok();
+    let images = said
+        .text()
+        .lines()
+        .filter(|url| url.starts_with("pkg:oci/"));
+    assert_eq!(images.count(), 4, "{}", said.text());
+}
+
+#[test]
+fn licenses_that_the_vendor_does_not_accept_are_refused() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let acme = vendor.acme(18_080);
+    let definition = acme.definition("2.5.0");
+    let rules = definition.with_file_name("catalog").join("licenses.toml");
+    write(&rules, "allowed = [\"Apache-2.0\", \"CC0-1.0\"]\n");
+    let _ = vendor.bundler(args!["check", definition]).ok();
+    write(&rules, "forbidden = [\"CC0-1.0\"]\n");
+    let said = vendor
+        .bundler(args!["check", definition])
+        .fails_with("definition-invalid");
+    assert!(said.stderr.contains("license-refused"), "{}", said.stderr);
+    assert!(said.stderr.contains("ml/ranker"), "{}", said.stderr);
+    write(&rules, "[exceptions]\n\"ml/ranker\" = [\"CC0-1.0\"]\n");
+    let _ = vendor.bundler(args!["check", definition]).ok();
 }
 
 #[test]

@@ -293,106 +293,108 @@ fn full_definitions_are_accepted_by_both() {
     assert_eq!(codes, ["file-missing"], "{found:?}");
 }
 
+/// What becomes bad in a full definition: what is written, and what is written in its place.
+const BAD: &[(SchemaKind, &str, &str)] = &[
+    (
+        SchemaKind::Capability,
+        "kind = \"service\"",
+        "kind = \"thing\"",
+    ),
+    (
+        SchemaKind::Capability,
+        "\"saas\", \"dedicated\"",
+        "\"cloud\", \"saas\"",
+    ),
+    (SchemaKind::Capability, "cpu = 4", "cpu = 0"),
+    (SchemaKind::Capability, "cpu = 4", "cpu = \"4\""),
+    (SchemaKind::Capability, "\"8 GiB\"", "\"8 gigs\""),
+    (
+        SchemaKind::Capability,
+        "edge = \"core/small\"",
+        "moon = \"core/small\"",
+    ),
+    (
+        SchemaKind::Capability,
+        "edge = \"core/small\"",
+        "edge = \"Core/Small\"",
+    ),
+    (
+        SchemaKind::Capability,
+        "type = \"image\"",
+        "type = \"picture\"",
+    ),
+    (
+        SchemaKind::Capability,
+        "interval = \"1s\"",
+        "interval = \"1 second\"",
+    ),
+    (SchemaKind::Capability, "retries = 2", "retries = 0"),
+    (SchemaKind::Capability, "exec = [\"true\"]", "exec = []"),
+    (
+        SchemaKind::Capability,
+        "exec = [\"true\"]",
+        "exec = [\"true\"]\ntcp = \"h:1\"",
+    ),
+    (
+        SchemaKind::Capability,
+        "[\"CVE-2026-1234\"]",
+        "[\"nothing\"]",
+    ),
+    (
+        SchemaKind::Capability,
+        "\"analytics\"",
+        "\"An Entitlement\"",
+    ),
+    (
+        SchemaKind::Capability,
+        "up = \"up.sql\"",
+        "up = \"/up.sql\"",
+    ),
+    (SchemaKind::Capability, "yanked = false", "yanked = \"no\""),
+    (
+        SchemaKind::Suite,
+        "\"core/api\" = \"1.0.0\"",
+        "\"core/api\" = 1",
+    ),
+    (
+        SchemaKind::Suite,
+        "version = \"1.0.0\"",
+        "version = \"1.0\"",
+    ),
+    (
+        SchemaKind::Platform,
+        "core = \"1.0.0\"",
+        "\"Core\" = \"1.0.0\"",
+    ),
+    (SchemaKind::Release, "counter = 1", "counter = 0"),
+    (
+        SchemaKind::Release,
+        "severity = \"high\"",
+        "severity = \"grave\"",
+    ),
+    (SchemaKind::Release, "type = \"major\"", "type = \"huge\""),
+    (SchemaKind::Release, "\"linux/amd64\"", "\"linux\""),
+    (
+        SchemaKind::Release,
+        "platform = \"1.0.0\"",
+        "platform = \"latest\"",
+    ),
+    (
+        SchemaKind::Licenses,
+        "unknown = \"accept\"",
+        "unknown = \"perhaps\"",
+    ),
+    (
+        SchemaKind::Licenses,
+        "[\"AGPL-3.0-only\"]",
+        "\"AGPL-3.0-only\"",
+    ),
+];
+
 /// What a schema refuses, the reader refuses too: whoever sees no mark in the editor is not told off later for form.
 #[test]
 fn bad_values_are_refused_by_both() {
-    let bad = [
-        (
-            SchemaKind::Capability,
-            "kind = \"service\"",
-            "kind = \"thing\"",
-        ),
-        (
-            SchemaKind::Capability,
-            "\"saas\", \"dedicated\"",
-            "\"cloud\", \"saas\"",
-        ),
-        (SchemaKind::Capability, "cpu = 4", "cpu = 0"),
-        (SchemaKind::Capability, "cpu = 4", "cpu = \"4\""),
-        (SchemaKind::Capability, "\"8 GiB\"", "\"8 gigs\""),
-        (
-            SchemaKind::Capability,
-            "edge = \"core/small\"",
-            "moon = \"core/small\"",
-        ),
-        (
-            SchemaKind::Capability,
-            "edge = \"core/small\"",
-            "edge = \"Core/Small\"",
-        ),
-        (
-            SchemaKind::Capability,
-            "type = \"image\"",
-            "type = \"picture\"",
-        ),
-        (
-            SchemaKind::Capability,
-            "interval = \"1s\"",
-            "interval = \"1 second\"",
-        ),
-        (SchemaKind::Capability, "retries = 2", "retries = 0"),
-        (SchemaKind::Capability, "exec = [\"true\"]", "exec = []"),
-        (
-            SchemaKind::Capability,
-            "exec = [\"true\"]",
-            "exec = [\"true\"]\ntcp = \"h:1\"",
-        ),
-        (
-            SchemaKind::Capability,
-            "[\"CVE-2026-1234\"]",
-            "[\"nothing\"]",
-        ),
-        (
-            SchemaKind::Capability,
-            "\"analytics\"",
-            "\"An Entitlement\"",
-        ),
-        (
-            SchemaKind::Capability,
-            "up = \"up.sql\"",
-            "up = \"/up.sql\"",
-        ),
-        (SchemaKind::Capability, "yanked = false", "yanked = \"no\""),
-        (
-            SchemaKind::Suite,
-            "\"core/api\" = \"1.0.0\"",
-            "\"core/api\" = 1",
-        ),
-        (
-            SchemaKind::Suite,
-            "version = \"1.0.0\"",
-            "version = \"1.0\"",
-        ),
-        (
-            SchemaKind::Platform,
-            "core = \"1.0.0\"",
-            "\"Core\" = \"1.0.0\"",
-        ),
-        (SchemaKind::Release, "counter = 1", "counter = 0"),
-        (
-            SchemaKind::Release,
-            "severity = \"high\"",
-            "severity = \"grave\"",
-        ),
-        (SchemaKind::Release, "type = \"major\"", "type = \"huge\""),
-        (SchemaKind::Release, "\"linux/amd64\"", "\"linux\""),
-        (
-            SchemaKind::Release,
-            "platform = \"1.0.0\"",
-            "platform = \"latest\"",
-        ),
-        (
-            SchemaKind::Licenses,
-            "unknown = \"accept\"",
-            "unknown = \"perhaps\"",
-        ),
-        (
-            SchemaKind::Licenses,
-            "[\"AGPL-3.0-only\"]",
-            "\"AGPL-3.0-only\"",
-        ),
-    ];
-    for (kind, from, to) in bad {
+    for &(kind, from, to) in BAD {
         let full = FULL.iter().find(|(each, ..)| *each == kind).unwrap().2;
         assert!(full.contains(from), "{from}");
         assert!(!accepts(kind, &full.replacen(from, to, 1)), "{to}: schema");

@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -84,12 +85,22 @@ fn digest(path: &Path) -> Digest {
     }
 }
 
-/// An OCI layout with one image whose only layer, compressed already as its media type says, has `length` bytes.
-/// Gives the digest of the layer.
+/// An OCI layout with one image whose only layer, compressed already as its media type says, has `length` bytes:
+/// a tar with one file. Gives the digest of the layer.
 fn image(folder: &Path, length: u64) -> Digest {
     let blobs = folder.join("blobs/sha256");
     let layer = blobs.join("layer");
     large_file(&layer, length);
+    let mut header = tar::Header::new_gnu();
+    header.set_path("large").unwrap();
+    header.set_mode(0o644);
+    let content = (length - 512 - 1024) / 512 * 512;
+    header.set_size(content);
+    header.set_cksum();
+    let file = fs::OpenOptions::new().write(true).open(&layer).unwrap();
+    file.write_all_at(header.as_bytes(), 0).unwrap();
+    let end = vec![0; usize::try_from(length - 512 - content).unwrap()];
+    file.write_all_at(&end, 512 + content).unwrap();
     let layer_digest = digest(&layer);
     fs::rename(&layer, blobs.join(layer_digest.to_hex())).unwrap();
     let put = |content: &serde_json::Value| {

@@ -9,7 +9,7 @@ use sealift_verifier::{
     delivery::Pack,
     digest::Digest,
     path::Name,
-    release::{Artifact, BlobRef, Content, FileRef},
+    release::{Artifact, BlobRef, Capability, Content, FileRef, Release},
     time::Time,
     tree::{Mode, Node},
 };
@@ -43,6 +43,8 @@ enum Section {
     Files,
     /// License texts of third-party software
     Notices,
+    /// Bills of materials; `extract BUNDLE sbom` writes them
+    Sbom,
     /// Who signed what, and until when it is valid
     Metadata,
     /// How the bytes travel: stored members and packs
@@ -59,6 +61,7 @@ pub(super) fn run(arguments: &Arguments, clock: Time, ui: &mut Ui<'_>) -> Result
         Section::Images => images(&bundle),
         Section::Files => files(&bundle)?,
         Section::Notices => notices(&bundle),
+        Section::Sbom => sbom(&bundle),
         Section::Metadata => metadata(&bundle)?,
         Section::Delivery => delivery(&bundle),
         Section::Provenance => provenance::inspect(&bundle),
@@ -97,28 +100,17 @@ fn release(bundle: &Authentic) -> (String, Value) {
     let platform = resolution.platform.as_ref();
     head.extend(platform.map(|platform| ("platform release", platform.version.to_string())));
     let suites = resolution.suites.iter();
-    head.extend(suites.map(|s| ("suite", format!("{} {} ({})", s.name, s.version, s.rule.name()))));
+    head.extend(suites.map(|s| {
+        (
+            "suite",
+            format!("{} {} ({})", s.name, s.version, s.rule.name()),
+        )
+    }));
     head.extend(resolution.left_out.iter().map(|out| {
         let other = out.substitute.as_ref();
         let other = other.map_or(String::new(), |other| format!(", {other} stands in for it"));
         ("left out", format!("{}{other}", out.name))
     }));
-    let decisions: Vec<_> = release
-        .capabilities
-        .iter()
-        .filter_map(|c| {
-            let decision = c.decision.as_ref()?;
-            let suite = decision.suite.clone().unwrap_or_default();
-            let names: Vec<&str> = decision.substitutes.iter().map(Name::as_str).collect();
-            Some([
-                c.name.to_string(),
-                decision.rule.name().to_owned(),
-                suite,
-                decision.required_by.join(", "),
-                names.join(", "),
-            ])
-        })
-        .collect();
     let capabilities: Vec<_> = release
         .capabilities
         .iter()
@@ -145,26 +137,48 @@ fn release(bundle: &Authentic) -> (String, Value) {
         })
         .collect();
     let text = format!(
-        "{}\n{}\n{}",
+        "{}\n{}\n{}{}",
         facts(&head),
         table(
             ["capability", "version", "kind", "license", "description"],
             &capabilities
         ),
-        table(["artifact", "type", "bytes", "sha256"], &artifacts)
+        table(["artifact", "type", "bytes", "sha256"], &artifacts),
+        decisions(release)
     );
-    let text = if decisions.is_empty() {
-        text
-    } else {
-        let head = ["capability", "decided by", "suite", "required by", "stands in for"];
-        format!("{text}\n{}", table(head, &decisions))
-    };
     let json = json!({
         "counter": bundle.counter(),
         "release": release,
         "release-digest": bundle.release_digest(),
     });
     (text, json)
+}
+
+/// Why each capability has its version; nothing where nothing was decided.
+fn decisions(release: &Release) -> String {
+    let row = |c: &Capability| {
+        let decision = c.decision.as_ref()?;
+        let names: Vec<&str> = decision.substitutes.iter().map(Name::as_str).collect();
+        Some([
+            c.name.to_string(),
+            decision.rule.name().to_owned(),
+            decision.suite.clone().unwrap_or_default(),
+            decision.required_by.join(", "),
+            names.join(", "),
+        ])
+    };
+    let rows: Vec<_> = release.capabilities.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = [
+        "capability",
+        "decided by",
+        "suite",
+        "required by",
+        "stands in for",
+    ];
+    format!("\n{}", table(head, &rows))
 }
 
 fn images(bundle: &Authentic) -> (String, Value) {
@@ -261,6 +275,32 @@ fn notices(bundle: &Authentic) -> (String, Value) {
     }
     (
         table(["notice", "bytes", "sha256"], &rows),
+        Value::Array(list),
+    )
+}
+
+fn sbom(bundle: &Authentic) -> (String, Value) {
+    let bills = bundle.release().sbom.iter();
+    let (rows, list): (Vec<_>, Vec<_>) = bills
+        .map(|sbom| {
+            let (name, file) = (sbom.format.file_name(), &sbom.file);
+            let row = [
+                sbom.format.name().to_owned(),
+                name.to_owned(),
+                file.size.to_string(),
+                file.digest.to_hex(),
+            ];
+            let json = json!({
+                "digest": file.digest,
+                "format": sbom.format,
+                "name": name,
+                "size": file.size,
+            });
+            (row, json)
+        })
+        .unzip();
+    (
+        table(["format", "name", "bytes", "sha256"], &rows),
         Value::Array(list),
     )
 }

@@ -459,6 +459,15 @@ impl Capability {
             health: Vec::new(),
         }
     }
+
+    /// Whether it is the same as another one, whatever the reasons why each of them is in its release.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let here = Self {
+            decision: other.decision.clone(),
+            ..self.clone()
+        };
+        here == *other
+    }
 }
 
 impl Release {

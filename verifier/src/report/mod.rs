@@ -172,7 +172,9 @@ fn built(page: &mut Page, bundle: &Authentic) {
 
 fn sources(page: &mut Page, bundle: &Authentic) {
     page.heading("Sources");
-    page.paragraph("The definitions and sources that the release was built from, by its provenance.");
+    page.paragraph(
+        "The definitions and sources that the release was built from, by its provenance.",
+    );
     let sources = provenance::sources(bundle.provenance());
     page.table(["source", "artifact", "type", "SHA-256"], &sources);
 }

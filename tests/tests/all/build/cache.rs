@@ -279,6 +279,9 @@ fn what_has_just_changed_is_not_remembered() {
     }
 }
 
+/// Makes something else of the bytes of an entry.
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn damage_in_the_cache_costs_time_only() {
     let cached = Cached::new();
@@ -286,7 +289,7 @@ fn damage_in_the_cache_costs_time_only() {
     cached.build();
     let all = cached.entries();
     assert!(all.len() > 4, "{all:?}");
-    let damages: [(&str, fn(&[u8]) -> Vec<u8>); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("the first bytes changed", |bytes| {
             [&[bytes[0] ^ 1], &bytes[1..]].concat()
         }),

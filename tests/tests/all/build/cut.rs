@@ -74,9 +74,7 @@ fn a_build_that_is_killed_leaves_the_old_bundle_or_the_new_one() {
         || {
             write(&out, "an old bundle");
             // What a killed build leaves in the cache is looked at by tests of the cache.
-            vendor
-                .build_command(&definition, &out)
-                .args(["--no-cache"])
+            vendor.build_command(&definition, &out).args(["--no-cache"])
         },
         |ended| {
             let found = read(&out);

@@ -82,7 +82,18 @@ fn texts_of_content_cannot_play_with_a_terminal() {
                 "interval-ms": 1, "timeout-ms": 1000, "retries": 1, "start-period-ms": 0,
             }]);
         }
-        release["platforms"] = json!(["EVIL"]);
+        for capability in release["capabilities"].as_array_mut().unwrap() {
+            capability["vendor"] = json!("EVIL");
+            capability["changes"] = json!(["EVIL"]);
+            capability["fixes"] = json!(["EVIL"]);
+            capability["entitlements"] = json!(["EVIL"]);
+            capability["decision"] =
+                json!({ "rule": "suite", "suite": "EVIL", "required-by": ["EVIL"] });
+            capability["migrations"] = json!([{ "name": "EVIL", "up": "up" }]);
+        }
+        release["platforms"] = json!(["EVIL", "linux/amd64"]);
+        release["changes"] = json!(["EVIL"]);
+        release["fixes"] = json!(["EVIL"]);
     });
     // Canonical JSON has no way to write these characters, but JSON has.
     let escaped = serde_json::to_string(evil).unwrap();

@@ -62,7 +62,7 @@ fn id_1() {
     );
 }
 
-/// The table of CompanyOS, section 5: a row for each component, a column for each mode. `-` is a component that is
+/// The table of `CompanyOS`, section 5: a row for each component, a column for each mode. `-` is a component that is
 /// not there; a name is what the table puts in its place.
 #[test]
 fn companyos() {
