@@ -13,7 +13,7 @@ pub mod cli;
 pub mod collect;
 pub mod compat;
 mod configuration;
-pub mod definition;
+mod definition;
 pub mod diff;
 pub mod error;
 mod head;
@@ -33,4 +33,5 @@ pub mod sbom;
 pub mod seal;
 mod secrets;
 
+pub use definition::SchemaKind;
 pub use error::{Code, Error, Result};

@@ -1,8 +1,8 @@
 //! What earlier builds found out: the digests of files that have not changed since, and finished packs by
 //! their content. A cache makes a build faster and never another: without it, the bytes are the same.
 //!
-//! Two things are kept. A [`records`] file says which content a file had when it looked exactly as it does now, so that
-//! it need not be read; [`entries`] are results under the digest of everything that they were made of, which are
+//! Two things are kept. A `records` file says which content a file had when it looked exactly as it does now, so that
+//! it need not be read; `entries` are results under the digest of everything that they were made of, which are
 //! hashed again while they are used. See docs/decisions/0005-cache.md for what may fool a cache and does not fool
 //! this one.
 

@@ -1,8 +1,8 @@
 //! Bills of materials of a whole release: its capabilities, images and files, and the packages of others in
 //! them, as CycloneDX 1.6, SPDX 2.3 and SPDX 3.0.1.
 //!
-//! [`packages`] finds what was not made by the vendor, [`model`] puts everything into one order with one set of
-//! numbers, [`cyclonedx`](mod@cyclonedx), [`spdx2`](mod@spdx2) and [`spdx3`](mod@spdx3) write it down.
+//! [`packages`] finds what was not made by the vendor, `model` puts everything into one order with one set of
+//! numbers, `cyclonedx`, `spdx2` and `spdx3` write it down.
 //! A document depends on the release and its packages alone: no clock, nothing random. Its length does not
 //! depend on the values of digests, so that room can be kept for it before they are known.
 

@@ -210,7 +210,7 @@ fn the_golden_bundle_stays_the_same() {
     );
     assert_eq!(
         Digest::of(&read(&out)).to_hex(),
-        "d22b66a3a5ad550d97cef75105396b4b11054b841a64822bd4e20b6e75225a20"
+        "1a352c562258ea648a3d4052edaadef124082c7270a52e143f0a99279ce695b4"
     );
 }
 

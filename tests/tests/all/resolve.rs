@@ -257,7 +257,7 @@ fn ten_thousand_definitions_are_read_and_every_bad_one_is_told() {
     let said = catalog.resolved(&[]);
     let found = capabilities(&said["resolutions"][0]);
     assert_eq!(found.len(), 500);
-    assert_eq!(found[0], "s0/c0 1.19.0 latest");
+    assert_eq!(found[1], "s1/c1 1.19.0 latest");
 
     for number in 0..50 {
         catalog.capability(&format!("s{number}/c{number} 1.3.0"), "colour = 1\n");

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sealift_bundler::definition::SchemaKind;
+use sealift_bundler::SchemaKind;
 use sealift_tests::{args, program::Said, sandbox::Sandbox};
 use serde_json::Value;
 

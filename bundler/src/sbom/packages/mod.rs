@@ -1,8 +1,8 @@
 //! The packages of others that a release carries: in the layers of its images, in its trees and programs.
 //!
-//! Each layer is read once, whatever the number of images that have it: [`layer`] unpacks it as a stream and asks
-//! [`probe`] which files tell of packages; [`image`] puts the layers of an image over each other. The formats:
-//! [`debian`], [`alpine`], [`python`], [`npm`], and [`elf`] for Go and Cargo.
+//! Each layer is read once, whatever the number of images that have it: `layer` unpacks it as a stream and asks
+//! `probe` which files tell of packages; `image` puts the layers of an image over each other. The formats:
+//! `debian`, `alpine`, `python`, `npm`, and `elf` for Go and Cargo.
 
 mod alpine;
 mod debian;
