@@ -196,6 +196,10 @@ impl Contents for Longest {
         Ok(self.add(size))
     }
 
+    fn is_known(&self) -> bool {
+        false
+    }
+
     fn image_blob(&mut self, blob: &PlannedBlob) -> Result<()> {
         if blob.compressible {
             self.add(blob.blob.size());

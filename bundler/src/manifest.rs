@@ -24,6 +24,12 @@ pub(crate) trait Contents {
     /// The digest of a file or of a tree's JSON with `size` bytes.
     fn file(&mut self, source: &Source, size: u64) -> Result<Digest>;
 
+    /// Whether contents are really looked at. If not, nothing is made of them either, and the length of what would
+    /// be made is only one that it cannot exceed.
+    fn is_known(&self) -> bool {
+        true
+    }
+
     /// Sees a blob of an image, whose digest is known.
     fn image_blob(&mut self, _blob: &PlannedBlob) -> Result<()> {
         Ok(())
@@ -76,17 +82,30 @@ fn bills(
     packages: &Packages,
     contents: &mut dyn Contents,
 ) -> Result<Vec<release::Sbom>> {
-    let documents = sbom::documents(&SbomInput { side, packages })?;
-    let bill = |(format, bytes): (SbomFormat, Vec<u8>)| {
-        let length = bytes.len() as u64;
+    let known = contents.is_known();
+    let input = SbomInput { side, packages };
+    let mut bills = Vec::new();
+    let mut take = |format, bytes: Vec<u8>, length| {
         let file = FileRef {
             digest: contents.file(&Source::Bytes(bytes), length)?,
             size: length,
             executable: false,
         };
-        Ok(release::Sbom { format, file })
+        bills.push(release::Sbom { format, file });
+        Ok(())
     };
-    documents.into_iter().map(bill).collect()
+    if known {
+        sbom::each(&input, &mut |format, bytes| {
+            let length = bytes.len() as u64;
+            take(format, bytes, length)
+        })?;
+    } else {
+        let most = sbom::most(&input)?;
+        for format in SbomFormat::ALL {
+            take(format, Vec::new(), most)?;
+        }
+    }
+    Ok(bills)
 }
 
 fn artifact(

@@ -13,7 +13,10 @@ pub mod packages;
 mod spdx2;
 mod spdx3;
 
-use sealift_verifier::release::SbomFormat;
+use sealift_verifier::{
+    json,
+    release::{Content, SbomFormat},
+};
 use serde::Serialize;
 
 pub use self::inventory::inventory;
@@ -40,12 +43,38 @@ const TOOL: &str = "sealift-bundler";
 /// # Errors
 /// Only what cannot be written as JSON.
 pub fn documents(input: &SbomInput<'_>) -> Result<Vec<(SbomFormat, Vec<u8>)>> {
+    let mut documents = Vec::new();
+    each(input, &mut |format, bytes| {
+        documents.push((format, bytes));
+        Ok(())
+    })?;
+    Ok(documents)
+}
+
+/// Hands over one document after the other, in the order of their formats, so that only one is in memory.
+pub(crate) fn each(
+    input: &SbomInput<'_>,
+    take: &mut dyn FnMut(SbomFormat, Vec<u8>) -> Result<()>,
+) -> Result<()> {
     let model = Model::new(input)?;
-    Ok(vec![
-        (SbomFormat::CycloneDx, cyclonedx::write(&model)?),
-        (SbomFormat::Spdx2, spdx2::write(&model)?),
-        (SbomFormat::Spdx3, spdx3::write(&model)?),
-    ])
+    take(SbomFormat::CycloneDx, cyclonedx::write(&model)?)?;
+    take(SbomFormat::Spdx2, spdx2::write(&model)?)?;
+    take(SbomFormat::Spdx3, spdx3::write(&model)?)
+}
+
+/// More bytes than any of the documents can have, without writing them: each says of a file and of a package some
+/// hundred bytes and repeats their names a few times.
+pub(crate) fn most(input: &SbomInput<'_>) -> Result<u64> {
+    let release = json::to_canonical(&input.side.release)?.len() as u64;
+    let trees = input.side.release.artifacts();
+    let trees = trees.map(|(_, artifact)| match &artifact.content {
+        Content::Tree(tree) => tree.size,
+        _ => 0,
+    });
+    let packages = input.packages.values().flatten();
+    let packages = packages.map(|package| 256 + format!("{package:?}").len() as u64);
+    let texts = trees.chain(packages).fold(release, u64::saturating_add);
+    Ok(texts.saturating_mul(16).saturating_add(1 << 16))
 }
 
 /// The release as CycloneDX 1.6 JSON (ECMA-424).

@@ -90,6 +90,8 @@ fn all(salt: &str) -> Vec<(SbomFormat, Vec<u8>)> {
         packages: &packages,
     };
     let all = documents(&input).unwrap();
+    let most = most(&input).unwrap();
+    assert!(all.iter().all(|(_, bytes)| (bytes.len() as u64) < most));
     let alone = [cyclonedx(&input), spdx2(&input), spdx3(&input)];
     for ((_, document), alone) in all.iter().zip(alone) {
         assert_eq!(*document, alone.unwrap());
@@ -246,6 +248,12 @@ fn many_files() {
     };
     let begin = std::time::Instant::now();
     let documents = documents(&input).unwrap();
+    let most = most(&input).unwrap();
+    assert!(
+        documents
+            .iter()
+            .all(|(_, bytes)| (bytes.len() as u64) < most)
+    );
     let taken = begin.elapsed();
     let lengths: Vec<_> = documents.iter().map(|(_, bytes)| bytes.len()).collect();
     assert!(taken.as_millis() < 300, "{taken:?} for {lengths:?} bytes");

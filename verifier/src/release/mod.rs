@@ -227,6 +227,9 @@ pub enum SbomFormat {
 }
 
 impl SbomFormat {
+    /// Every format, in the order of their names.
+    pub const ALL: [Self; 3] = [Self::CycloneDx, Self::Spdx2, Self::Spdx3];
+
     /// As manifests write it.
     pub fn name(self) -> &'static str {
         match self {
