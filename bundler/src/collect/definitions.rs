@@ -92,7 +92,17 @@ impl Definitions {
     }
 
     /// The modes to resolve for: those asked for, else those of the definition, else none.
-    pub(crate) fn modes(&self, asked: &[Mode]) -> Vec<Option<Mode>> {
+    ///
+    /// # Errors
+    /// The definition has modes, and others are asked for.
+    pub(crate) fn modes(&self, asked: &[Mode]) -> Result<Vec<Option<Mode>>, Vec<Problem>> {
+        let strange: Vec<_> = asked
+            .iter()
+            .filter_map(|mode| self.strange(*mode))
+            .collect();
+        if !strange.is_empty() {
+            return Err(strange);
+        }
         let modes = match asked {
             [] => &self.release.modes,
             asked => asked,
@@ -103,26 +113,39 @@ impl Definitions {
         if modes.is_empty() {
             modes.push(None);
         }
-        modes
+        Ok(modes)
+    }
+
+    /// What is wrong with a mode that the definition does not have among its modes.
+    fn strange(&self, asked: Mode) -> Option<Problem> {
+        let modes = self.release.modes.as_slice();
+        if modes.is_empty() || modes.contains(&asked) {
+            return None;
+        }
+        let message = format!("the release is for {}, not for {asked}", names(modes));
+        let problem = Problem::new(&self.at_modes(), Code::ModeUnavailable, message);
+        Some(problem.with_hint("ask for one of these, or add it to `modes`"))
+    }
+
+    fn at_modes(&self) -> Place {
+        Place {
+            key: "modes".into(),
+            ..Place::of_file(&self.file)
+        }
     }
 
     /// The one mode to resolve for.
     ///
     /// # Errors
-    /// None is asked for, and the definition has several.
+    /// None is asked for, and the definition has several; or it has others than the one that is asked for.
     pub(crate) fn mode(&self, asked: Option<Mode>) -> Result<Option<Mode>, Problem> {
         match (asked, self.release.modes.as_slice()) {
-            (Some(mode), _) => Ok(Some(mode)),
+            (Some(mode), _) => self.strange(mode).map_or(Ok(Some(mode)), Err),
             (None, []) => Ok(None),
             (None, [one]) => Ok(Some(*one)),
             (None, several) => {
-                let at = Place {
-                    key: "modes".into(),
-                    ..Place::of_file(&self.file)
-                };
-                let names: Vec<&str> = several.iter().map(|mode| mode.name()).collect();
-                let message = format!("the release is for several: {}", names.join(", "));
-                Err(Problem::new(&at, Code::ModeAmbiguous, message))
+                let message = format!("the release is for several: {}", names(several));
+                Err(Problem::new(&self.at_modes(), Code::ModeAmbiguous, message))
             }
         }
     }
@@ -336,4 +359,9 @@ impl Definitions {
 fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
+}
+
+fn names(modes: &[Mode]) -> String {
+    let names: Vec<&str> = modes.iter().map(|mode| mode.name()).collect();
+    names.join(", ")
 }

@@ -143,14 +143,16 @@ pub(crate) fn collect(release_toml: &Path, options: &Options, modes: Option<&[Mo
         contents: Vec::new(),
     };
     let modes = match modes {
-        Some(asked) => Ok(definitions.modes(asked)),
-        None => definitions.mode(options.mode).map(|mode| vec![mode]),
+        Some(asked) => definitions.modes(asked),
+        None => (definitions.mode(options.mode))
+            .map(|mode| vec![mode])
+            .map_err(|problem| vec![problem]),
     };
     let lock = definitions.lock(options.locked);
     let (modes, lock) = match (modes, lock) {
         (Ok(modes), Ok(lock)) => (modes, lock),
         (modes, lock) => {
-            collector.problems.extend(modes.err());
+            collector.problems.extend(modes.err().unwrap_or_default());
             collector.problems.extend(lock.err().unwrap_or_default());
             return Collected::nothing(collector.problems);
         }

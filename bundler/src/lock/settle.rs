@@ -70,7 +70,7 @@ fn settle_all(
         Keep::AllBut(names) => names.to_vec(),
         Keep::All | Keep::Nothing => Vec::new(),
     };
-    for mode in definitions.modes(modes) {
+    for mode in definitions.modes(modes)? {
         let before = known.and_then(|lock| lock.of(mode));
         let preferred = before.map_or_else(Preferred::default, |locked| preferred(locked, keep));
         match definitions.resolve(mode, &preferred) {

@@ -148,12 +148,24 @@ impl<'s, 'a> Explanation<'s, 'a> {
             .iter()
             .map(|fact| format!("{} ({})", fact.about, spot(&fact.at)))
             .collect();
-        let hint = match pins.as_slice() {
-            [] => "pin one of them otherwise in the release definition, or add a version to the catalog that suits all".to_owned(),
-            [one] => format!("relax the pin of {one}, or add a version to the catalog that suits all"),
-            several => format!("relax one of the pins: {}", several.join(", ")),
+        let listed = contested.filter(|(name, _)| !pinned(name) && self.is_listed(name));
+        let hint = match (listed, pins.as_slice()) {
+            (Some((name, _)), _) => format!(
+                "pin {name} in the release definition: that goes before what a suite lists"
+            ),
+            (None, []) => "pin one of them otherwise in the release definition, or add a version to the catalog that suits all".to_owned(),
+            (None, [one]) => format!("relax the pin of {one}, or add a version to the catalog that suits all"),
+            (None, several) => format!("relax one of the pins: {}", several.join(", ")),
         };
         problem.with_hint(hint).because(self.because(None))
+    }
+
+    /// Whether a suite has a part in this with what it lists of a capability.
+    fn is_listed(&self, name: &Name) -> bool {
+        let mut facts = self.facts.iter();
+        facts.any(|((from, _), facts)| {
+            matches!(from, Package::Suite(_)) && facts.iter().any(|fact| fact.about == name)
+        })
     }
 
     /// What the release definition itself says.

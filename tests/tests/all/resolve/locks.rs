@@ -159,6 +159,15 @@ fn several_modes_are_built_in_one_run() {
             .run()
     };
     build("acme.bundle").fails_with("usage");
+    // A mode that is misspelt, or meant for another release, gets no lock and no bundle.
+    for command in ["resolve", "update", "check", "tree"] {
+        let said = catalog
+            .run(&[command, "acme-2.5.0.toml", "--mode", "dedicated"])
+            .fails_with("definition-invalid");
+        let message = "the release is for saas, edge, not for dedicated [mode-unavailable]";
+        assert!(said.stderr.contains(message), "{}", said.stderr);
+    }
+    assert!(!catalog.lock().exists());
     catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
     build("acme-{mode}.bundle").ok();
     for (mode, capability) in [("saas", "db/big"), ("edge", "db/small")] {
