@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Answer, Surroundings};
 use crate::{
     error::Result,
-    lock::{Change, Keep, Settled, settle},
+    lock::{Change, Keep, LockedCapability, LockedOut, Settled, settle},
 };
 
 /// Decide on the versions of a release and write the lock
@@ -70,19 +70,13 @@ pub(super) fn finish(settled: &Settled, dry_run: bool) -> Result<Answer> {
         resolutions.push(json!({
             "mode": mode,
             "changes": changes,
-            "capabilities": locked.map(|locked| locked.capabilities.iter().map(|c| json!({
-                "name": c.name,
-                "version": c.version,
-                "rule": c.rule,
-                "suite": c.suite,
-                "required-by": c.required_by,
-                "substitutes": c.substitutes,
-                "yanked": c.yanked,
-            })).collect::<Vec<_>>()),
-            "left-out": locked.map(|locked| locked.left_out.iter().map(|out| json!({
-                "name": out.name,
-                "substitute": out.substitute,
-            })).collect::<Vec<_>>()),
+            "capabilities": locked.map(|locked| {
+                let capabilities = locked.capabilities.iter().map(LockedCapability::json);
+                capabilities.collect::<Vec<_>>()
+            }),
+            "left-out": locked.map(|locked| {
+                locked.left_out.iter().map(LockedOut::json).collect::<Vec<_>>()
+            }),
         }));
     }
     let moved = settled.changes.iter().flat_map(|(_, changes)| changes);

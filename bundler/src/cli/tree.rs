@@ -8,7 +8,7 @@ use std::{
 
 use sealift_verifier::{
     path::Name,
-    release::{Mode, Rule},
+    release::{Decision, Mode, Rule},
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use super::{Answer, Surroundings};
 use crate::{
     collect::Definitions,
     error::Result,
-    lock::{Locked, LockedCapability, Standing},
+    lock::{Locked, LockedCapability, LockedOut, Standing},
     problem::Problems,
 };
 
@@ -48,26 +48,21 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             "mode": locked.mode,
             "lock": standing,
             "platform": locked.platform.as_ref().map(|(version, _)| version),
-            "suites": locked.suites.iter().map(|s| json!({
-                "name": s.name,
-                "version": s.version,
-                "rule": s.rule,
-            })).collect::<Vec<_>>(),
-            "capabilities": locked.capabilities.iter().map(|c| json!({
-                "name": c.name,
-                "version": c.version,
-                "rule": c.rule,
-                "suite": c.suite,
-                "required-by": c.required_by,
-                "substitutes": c.substitutes,
-                "requires": tree.requires.get(&c.name),
-            })).collect::<Vec<_>>(),
-            "left-out": locked.left_out.iter().map(|out| json!({
-                "name": out.name,
-                "substitute": out.substitute,
-            })).collect::<Vec<_>>(),
+            "suites": locked.suites.iter().map(|suite| &suite.release).collect::<Vec<_>>(),
+            "capabilities": locked.capabilities.iter().map(|capability| {
+                let mut json = capability.json();
+                json["requires"] = json!(tree.requires.get(&capability.name));
+                json
+            }).collect::<Vec<_>>(),
+            "left-out": locked.left_out.iter().map(LockedOut::json).collect::<Vec<_>>(),
         }),
     })
+}
+
+/// Whether the release definition asks for a capability itself.
+fn is_asked(decision: &Decision) -> bool {
+    let range = decision.range.as_ref();
+    decision.rule == Rule::Capability || range.is_some_and(|range| range.of == Rule::Capability)
 }
 
 struct Tree<'a> {
@@ -115,25 +110,28 @@ impl<'a> Tree<'a> {
             let _ = writeln!(text, "platform {version}");
         }
         for suite in &self.locked.suites {
-            let listed = format!("{} {}", suite.name, suite.version);
-            let _ = writeln!(text, "suite {listed}");
+            let release = &suite.release;
+            let listed = format!("{} {}", release.name, release.version);
+            let range = release.range.as_ref();
+            let range = range.map_or(String::new(), |_| format!(", {}", release.reason()));
+            let _ = writeln!(text, "suite {listed}{range}");
             let members = self.locked.capabilities.iter();
-            for member in members.filter(|c| c.suite.as_ref() == Some(&listed)) {
+            for member in members.filter(|c| c.decision.suite.as_ref() == Some(&listed)) {
                 self.branch(&mut text, member, 1, &mut told);
             }
         }
-        let pinned = self
+        let asked = self
             .locked
             .capabilities
             .iter()
-            .filter(|c| c.rule == Rule::Capability);
-        for capability in pinned {
+            .filter(|c| is_asked(&c.decision));
+        for capability in asked {
             self.branch(&mut text, capability, 0, &mut told);
         }
         // What stands in for something else, and what only that requires.
         let others = self.locked.capabilities.iter();
         let mut others: Vec<_> = others.filter(|c| !told.contains(&c.name)).collect();
-        others.sort_by_key(|c| c.substitutes.is_empty());
+        others.sort_by_key(|c| c.decision.substitutes.is_empty());
         for capability in others {
             if !told.contains(&capability.name) {
                 self.branch(&mut text, capability, 0, &mut told);
@@ -169,14 +167,14 @@ impl<'a> Tree<'a> {
             } else {
                 " (see above)"
             };
-            let pinned = match capability.rule {
-                Rule::Capability => ", pinned",
-                _ => "",
-            };
+            let decision = &capability.decision;
+            let is_told = decision.rule == Rule::Capability || decision.range.is_some();
+            let reason = is_told.then(|| format!(", {}", decision.reason()));
+            let reason = reason.unwrap_or_default();
             let indent = "  ".repeat(depth);
             let _ = writeln!(
                 text,
-                "{indent}{} {}{pinned}{mark}",
+                "{indent}{} {}{reason}{mark}",
                 capability.name, capability.version
             );
             if first {

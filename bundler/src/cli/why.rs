@@ -12,7 +12,7 @@ use crate::{
     collect::Definitions,
     definition::{CapabilityDefinition, Located, Wanted},
     error::{Code, Error, Result},
-    lock::{Locked, Standing},
+    lock::{Locked, LockedCapability, Standing},
     problem::{Place, Problems},
     resolve::meets,
 };
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         standing,
     };
     match locked.capability(&args.name) {
-        Some(capability) => Ok(why.present(&args.name, &capability.version)),
+        Some(capability) => Ok(why.present(capability)),
         None => why.absent(&args.name),
     }
 }
@@ -86,11 +86,12 @@ fn allows(wanted: &Wanted, version: &Version) -> bool {
 }
 
 impl<'a> Why<'a> {
-    fn present(&self, name: &Name, version: &Version) -> Answer {
-        let mut text = format!("{name} {version}\n");
+    fn present(&self, capability: &LockedCapability) -> Answer {
+        let (name, version) = (&capability.name, &capability.version);
+        let decided = capability.why();
+        let mut text = format!("{name} {version}: {decided}\n");
         self.tell(&mut text, name, 1, &mut BTreeSet::new());
-        let capability = self.locked.capability(name);
-        if let Some(reason) = capability.and_then(|c| c.yanked.as_ref()) {
+        if let Some(reason) = &capability.yanked {
             let _ = writeln!(text, "  withdrawn, and pinned all the same: {reason}");
         }
         let later = self.later(name, version);
@@ -106,19 +107,11 @@ impl<'a> Why<'a> {
             let reasons: Vec<_> = reasons.iter().map(Reason::json).collect();
             json!({ "version": version, "reasons": reasons })
         });
-        let json = json!({
-            "name": name,
-            "version": version,
-            "mode": self.locked.mode,
-            "lock": self.standing,
-            "rule": capability.map(|c| c.rule),
-            "suite": capability.and_then(|c| c.suite.as_ref()),
-            "required-by": capability.map(|c| &c.required_by),
-            "substitutes": capability.map(|c| &c.substitutes),
-            "yanked": capability.and_then(|c| c.yanked.as_ref()),
-            "because": reasons,
-            "later": later.collect::<Vec<_>>(),
-        });
+        let mut json = capability.json();
+        json["mode"] = json!(self.locked.mode);
+        json["lock"] = json!(self.standing);
+        json["because"] = json!(reasons);
+        json["later"] = later.collect();
         Answer { text, json }
     }
 
@@ -209,18 +202,16 @@ impl<'a> Why<'a> {
         })
     }
 
-    /// The listings of suites that are in force for a capability.
-    fn listings(&self, name: &Name) -> Vec<(String, &'a Located<Wanted>, Option<&'a Place>)> {
+    /// What suites list of a capability, and whether the release definition asks for the suite itself.
+    fn listings(&self, name: &Name) -> Vec<(String, &'a Located<Wanted>, bool)> {
         let release = &self.definitions.release;
         let suites = self.locked.suites.iter().filter_map(|suite| {
+            let suite = &suite.release;
             let versions = self.definitions.catalog.suites.get(&suite.name)?;
             let wanted = versions.get(&suite.version)?.definition.wanted(name)?;
-            let pin = release
-                .suites
-                .iter()
-                .find(|(pinned, _)| *pinned == suite.name);
+            let asked = release.suites.iter().any(|(name, _)| *name == suite.name);
             let shown = format!("suite {} {}", suite.name, suite.version);
-            Some((shown, wanted, pin.map(|(_, pin)| &pin.at)))
+            Some((shown, wanted, asked))
         });
         suites.collect()
     }
@@ -240,17 +231,14 @@ impl<'a> Why<'a> {
                 by: None,
             });
         }
-        for (suite, wanted, pinned) in self.listings(name) {
-            let overridden = match (pin, pinned) {
-                (Some(_), _) => ", which the pin replaces",
-                (None, Some(_)) => ", which the release definition pins",
-                (None, None) => ", which the platform lists",
+        for (suite, wanted, asked) in self.listings(name) {
+            let lists = match (pin, asked) {
+                (Some(_), _) => " lists, and the release definition replaces,",
+                (None, true) => ", which the release definition asks for, lists",
+                (None, false) => ", which the platform lists, lists",
             };
             reasons.push(Reason {
-                text: format!("{suite}{overridden}, lists {name} {}", wanted.value).replace(
-                    ", which the pin replaces, lists",
-                    " lists, and the pin replaces,",
-                ),
+                text: format!("{suite}{lists} {name} {}", wanted.value),
                 at: wanted.at.clone(),
                 by: None,
             });

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use sealift_verifier::{
     digest::Digest,
     path::Name,
-    release::{Mode, Rule},
+    release::{Decision, Mode, SuiteRef},
 };
 use semver::Version;
+use serde_json::{Value, json};
 
 pub(crate) use self::settle::{Keep, Settled, settle};
 use crate::{
@@ -59,11 +60,9 @@ pub(crate) struct Locked {
 /// A suite release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LockedSuite {
-    pub(crate) name: Name,
-    pub(crate) version: Version,
+    pub(crate) release: SuiteRef,
     /// Of its definition.
     pub(crate) digest: Digest,
-    pub(crate) rule: Rule,
 }
 
 /// A capability in the release.
@@ -73,10 +72,7 @@ pub(crate) struct LockedCapability {
     pub(crate) version: Version,
     /// Of its definition.
     pub(crate) digest: Digest,
-    pub(crate) rule: Rule,
-    pub(crate) suite: Option<String>,
-    pub(crate) required_by: Vec<String>,
-    pub(crate) substitutes: Vec<Name>,
+    pub(crate) decision: Decision,
     /// Why it was withdrawn, if it is in the release all the same.
     pub(crate) yanked: Option<String>,
 }
@@ -149,10 +145,8 @@ impl Locked {
         let suites = resolution.suites.iter().filter_map(|suite| {
             let entry = catalog.suites.get(&suite.name)?.get(&suite.version)?;
             Some(LockedSuite {
-                name: suite.name.clone(),
-                version: suite.version.clone(),
+                release: suite.clone(),
                 digest: entry.digest,
-                rule: suite.rule,
             })
         });
         let entry = |name: &Name, version: &Version| catalog.capabilities.get(name)?.get(version);
@@ -164,10 +158,7 @@ impl Locked {
                 name: name.clone(),
                 version: version.clone(),
                 digest: entry.digest,
-                rule: decision.rule,
-                suite: decision.suite.clone(),
-                required_by: decision.required_by.clone(),
-                substitutes: decision.substitutes.clone(),
+                decision: decision.clone(),
                 yanked: yanked.map(|reason| reason.value.clone()),
             })
         });
@@ -204,7 +195,7 @@ impl Locked {
         });
         Preferred {
             suites: suites
-                .map(|s| (s.name.clone(), s.version.clone()))
+                .map(|s| (s.release.name.clone(), s.release.version.clone()))
                 .collect(),
             capabilities: capabilities.chain(replaced).collect(),
         }
@@ -226,10 +217,10 @@ impl Locked {
         });
         let suites = self.suites.iter().map(|suite| Entry {
             level: Level::Suite,
-            name: suite.name.as_str(),
-            version: Some(&suite.version),
+            name: suite.release.name.as_str(),
+            version: Some(&suite.release.version),
             digest: Some(suite.digest),
-            why: suite.rule.name().to_owned(),
+            why: suite.release.reason(),
         });
         let capabilities = self.capabilities.iter().map(|capability| Entry {
             level: Level::Capability,
@@ -259,16 +250,13 @@ impl Locked {
 impl LockedCapability {
     /// Why it is in the release, in a few words.
     pub(crate) fn why(&self) -> String {
-        let mut why = vec![match (&self.suite, self.rule) {
-            (Some(suite), rule) => format!("{} {suite}", rule.name()),
-            (None, Rule::Capability) => "pinned".to_owned(),
-            (None, rule) => rule.name().to_owned(),
-        }];
-        if !self.required_by.is_empty() {
-            why.push(format!("required by {}", self.required_by.join(", ")));
+        let decision = &self.decision;
+        let mut why = vec![decision.reason()];
+        if !decision.required_by.is_empty() {
+            why.push(format!("required by {}", decision.required_by.join(", ")));
         }
-        if !self.substitutes.is_empty() {
-            let names: Vec<&str> = self.substitutes.iter().map(Name::as_str).collect();
+        if !decision.substitutes.is_empty() {
+            let names: Vec<&str> = decision.substitutes.iter().map(Name::as_str).collect();
             why.push(format!("stands in for {}", names.join(", ")));
         }
         why.extend(
@@ -277,6 +265,28 @@ impl LockedCapability {
                 .map(|reason| format!("withdrawn: {reason}")),
         );
         why.join("; ")
+    }
+
+    /// What machines are told of it.
+    pub(crate) fn json(&self) -> Value {
+        let decision = &self.decision;
+        json!({
+            "name": self.name,
+            "version": self.version,
+            "rule": decision.rule,
+            "range": decision.range,
+            "suite": decision.suite,
+            "required-by": decision.required_by,
+            "substitutes": decision.substitutes,
+            "yanked": self.yanked,
+        })
+    }
+}
+
+impl LockedOut {
+    /// What machines are told of it.
+    pub(crate) fn json(&self) -> Value {
+        json!({ "name": self.name, "substitute": self.substitute })
     }
 }
 

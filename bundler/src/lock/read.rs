@@ -5,9 +5,9 @@ use std::path::Path;
 use sealift_verifier::{
     digest::Digest,
     path::Name,
-    release::{Mode, Rule},
+    release::{Decision, Mode, Range, Rule, SuiteRef},
 };
-use semver::Version;
+use semver::{Version, VersionReq};
 
 use super::{FORMAT, Lock, LockFile, Locked, LockedCapability, LockedOut, LockedSuite};
 use crate::{
@@ -107,18 +107,21 @@ fn resolution(mut fields: Fields<'_, '_>) -> Option<Locked> {
     });
     let suites = entries(&mut fields, "suite", |table, name| {
         let found = versioned(table);
-        let rule = rule(table);
+        let rule = rule(table, "rule");
+        let range = range(table);
         let (version, digest) = found?;
-        Some(LockedSuite {
+        let release = SuiteRef {
             name,
             version,
-            digest,
             rule: rule?,
-        })
+            range,
+        };
+        Some(LockedSuite { release, digest })
     });
     let capabilities = entries(&mut fields, "capability", |table, name| {
         let found = versioned(table);
-        let rule = rule(table);
+        let rule = rule(table, "rule");
+        let range = range(table);
         let suite = table.line("suite", 300);
         let required_by = table.lines("required-by", 300);
         let substitutes = table.parsed_set::<Name>("substitutes", Code::LockInvalid);
@@ -128,10 +131,13 @@ fn resolution(mut fields: Fields<'_, '_>) -> Option<Locked> {
             name,
             version,
             digest,
-            rule: rule?,
-            suite,
-            required_by,
-            substitutes,
+            decision: Decision {
+                rule: rule?,
+                suite,
+                range,
+                required_by,
+                substitutes,
+            },
             yanked,
         })
     });
@@ -170,9 +176,20 @@ fn versioned(fields: &mut Fields<'_, '_>) -> Option<(Version, Digest)> {
     Some((version?.value, digest?.value))
 }
 
-fn rule(fields: &mut Fields<'_, '_>) -> Option<Rule> {
-    let rule = fields.required::<RuleText>("rule", Code::LockInvalid, "what decided the version");
+fn rule(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Rule> {
+    let rule = fields.required::<RuleText>(key, Code::LockInvalid, "what decided the version");
     rule.map(|rule| rule.value.0)
+}
+
+fn range(fields: &mut Fields<'_, '_>) -> Option<Range> {
+    let mut table = fields.table("range")?;
+    let of = rule(&mut table, "of");
+    let allows = table.required::<VersionReq>("allows", Code::LockInvalid, "the versions");
+    table.finish();
+    Some(Range {
+        of: of?,
+        allows: allows?.value,
+    })
 }
 
 /// The tables of one kind, which have to be sorted by name, each name once.

@@ -155,7 +155,7 @@ fn unknown(definitions: &Definitions, resolutions: &[Locked], name: &Name) -> Pr
 impl Locked {
     /// Whether something was decided about a suite or a capability.
     fn speaks_of(&self, name: &Name) -> bool {
-        self.suites.iter().any(|suite| suite.name == *name)
+        self.suites.iter().any(|suite| suite.release.name == *name)
             || self
                 .capabilities
                 .iter()

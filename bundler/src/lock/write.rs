@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use sealift_verifier::release::Range;
+
 use super::{FORMAT, Lock, Locked};
 use crate::{
     error::{Error, Result},
@@ -62,22 +64,25 @@ impl Locked {
         }
         for suite in &self.suites {
             writeln!(text, "\n[[resolution.suite]]")?;
-            pair(text, "name", &suite.name)?;
-            pair(text, "version", &suite.version)?;
+            pair(text, "name", &suite.release.name)?;
+            pair(text, "version", &suite.release.version)?;
             pair(text, "digest", suite.digest)?;
-            pair(text, "rule", suite.rule.name())?;
+            pair(text, "rule", suite.release.rule.name())?;
+            range(text, suite.release.range.as_ref())?;
         }
         for capability in &self.capabilities {
             writeln!(text, "\n[[resolution.capability]]")?;
             pair(text, "name", &capability.name)?;
             pair(text, "version", &capability.version)?;
             pair(text, "digest", capability.digest)?;
-            pair(text, "rule", capability.rule.name())?;
-            if let Some(suite) = &capability.suite {
+            let decision = &capability.decision;
+            pair(text, "rule", decision.rule.name())?;
+            range(text, decision.range.as_ref())?;
+            if let Some(suite) = &decision.suite {
                 pair(text, "suite", suite)?;
             }
-            list(text, "required-by", &capability.required_by)?;
-            list(text, "substitutes", &capability.substitutes)?;
+            list(text, "required-by", &decision.required_by)?;
+            list(text, "substitutes", &decision.substitutes)?;
             if let Some(reason) = &capability.yanked {
                 pair(text, "yanked", reason)?;
             }
@@ -103,6 +108,14 @@ fn quoted(value: impl Display) -> toml::Value {
 
 fn pair(text: &mut String, key: &str, value: impl Display) -> std::fmt::Result {
     writeln!(text, "{key} = {}", quoted(value))
+}
+
+fn range(text: &mut String, range: Option<&Range>) -> std::fmt::Result {
+    let Some(Range { of, allows }) = range else {
+        return Ok(());
+    };
+    let (of, allows) = (quoted(of.name()), quoted(allows));
+    writeln!(text, "range = {{ of = {of}, allows = {allows} }}")
 }
 
 /// A list with a line for each item; nothing where it is empty.

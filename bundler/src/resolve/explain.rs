@@ -154,8 +154,8 @@ impl<'s, 'a> Explanation<'s, 'a> {
                 "pin {name} in the release definition: that goes before what a suite lists"
             ),
             (None, []) => "pin one of them otherwise in the release definition, or add a version to the catalog that suits all".to_owned(),
-            (None, [one]) => format!("relax the pin of {one}, or add a version to the catalog that suits all"),
-            (None, several) => format!("relax one of the pins: {}", several.join(", ")),
+            (None, [one]) => format!("relax {one}, or add a version to the catalog that suits all"),
+            (None, several) => format!("relax one of these: {}", several.join(", ")),
         };
         problem.with_hint(hint).because(self.because(None))
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_verifier::{
     path::Name,
-    release::{Decision, LeftOut, PlatformRef, Resolution, Rule, SuiteRef},
+    release::{Decision, LeftOut, PlatformRef, Range, Resolution, Rule, SuiteRef},
 };
 use semver::Version;
 
@@ -62,20 +62,26 @@ impl<'s, 'a> Chosen<'s, 'a> {
         chosen
     }
 
-    /// The suite releases that list a capability, pinned ones first.
+    /// The suite releases that list a capability: those that the release definition asks for first, and of
+    /// these, those that name one version.
     fn listers(&self, name: &Name) -> Vec<(&'a Name, &'a Version, &'a Located<Wanted>)> {
         let listers = self.suites.iter().filter_map(|(suite, (version, entry))| {
             let wanted = entry.definition.wanted(name)?;
             Some((*suite, *version, wanted))
         });
         let mut listers: Vec<_> = listers.collect();
-        listers.sort_by_key(|(suite, ..)| !self.is_pinned(suite));
+        listers.sort_by_key(|(suite, _, wanted)| {
+            (self.level(suite), matches!(wanted.value, Wanted::Range(_)))
+        });
         listers
     }
 
-    fn is_pinned(&self, suite: &Name) -> bool {
-        let ask = self.space.asked_suites.get(suite);
-        ask.is_some_and(|ask| ask.pinned)
+    /// Where a suite is asked for.
+    fn level(&self, suite: &Name) -> Rule {
+        match self.space.asked_suites.get(suite) {
+            Some(ask) if ask.pinned => Rule::Suite,
+            _ => Rule::Platform,
+        }
     }
 
     /// What is in the release for a capability: itself, or what stands in for it in the end. Nothing, if
@@ -92,18 +98,15 @@ impl<'s, 'a> Chosen<'s, 'a> {
     }
 
     fn decision(&self, name: &Name) -> Decision {
-        let (rule, suite) = if self.space.pins.contains_key(name) {
-            (Rule::Capability, None)
-        } else if let Some((suite, version, _)) = self.listers(name).first() {
-            let rule = if self.is_pinned(suite) {
-                Rule::Suite
-            } else {
-                Rule::Platform
-            };
-            (rule, Some(format!("{suite} {version}")))
+        let (said, suite) = if let Some(pin) = self.space.pins.get(name) {
+            (Some((Rule::Capability, *pin)), None)
+        } else if let Some((suite, version, wanted)) = self.listers(name).first() {
+            let of = self.level(suite);
+            (Some((of, *wanted)), Some(format!("{suite} {version}")))
         } else {
-            (Rule::Latest, None)
+            (None, None)
         };
+        let (rule, range) = said.map_or((Rule::Latest, None), |(of, said)| decides(of, said));
         let requirers = self.running.iter().filter(|(_, (_, entry))| {
             let mut requires = entry.definition.requires.iter();
             requires.any(|(other, _)| other == name)
@@ -113,6 +116,7 @@ impl<'s, 'a> Chosen<'s, 'a> {
         Decision {
             rule,
             suite,
+            range,
             required_by: requirers
                 .map(|(other, (version, _))| format!("{other} {version}"))
                 .collect(),
@@ -147,14 +151,17 @@ impl<'s, 'a> Chosen<'s, 'a> {
         let platform = request.platform.map(|platform| PlatformRef {
             version: platform.value.clone(),
         });
-        let suites = self.suites.iter().map(|(name, (version, _))| SuiteRef {
-            name: (*name).clone(),
-            version: (*version).clone(),
-            rule: if self.is_pinned(name) {
-                Rule::Suite
-            } else {
-                Rule::Platform
-            },
+        let suites = self.suites.iter().map(|(name, (version, _))| {
+            let ask = self.space.asked_suites.get(name);
+            let (rule, range) = ask.map_or((Rule::Latest, None), |ask| {
+                decides(self.level(name), ask.wanted)
+            });
+            SuiteRef {
+                name: (*name).clone(),
+                version: (*version).clone(),
+                rule,
+                range,
+            }
         });
         Resolution {
             platform,
@@ -292,6 +299,17 @@ impl<'s, 'a> Chosen<'s, 'a> {
             .with_hint("add a table [capabilities], or list capabilities in its suites"),
         };
         Some(problem)
+    }
+}
+
+/// What decides where a level says this: the level itself if it names one version, else the latest.
+fn decides(of: Rule, said: &Located<Wanted>) -> (Rule, Option<Range>) {
+    match &said.value {
+        Wanted::Exact(_) => (of, None),
+        Wanted::Range(allows) => {
+            let allows = allows.clone();
+            (Rule::Latest, Some(Range { of, allows }))
+        }
     }
 }
 

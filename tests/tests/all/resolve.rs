@@ -134,7 +134,7 @@ fn the_closest_pin_decides() {
         .suite("core 1.0.0", "\"core/api\" = \"1.0.0\"\n")
         .suite("core 1.1.0", "\"core/api\" = \"1.1.0\"\n")
         .platform("2.5.0", "core = \"1.0.0\"\n");
-    catalog.decides(&[], &["core/api 1.3.0 capability"]);
+    catalog.decides(&[], &["core/api 1.3.0 latest"]);
     catalog.release("platform = \"2.5.0\"\n");
     catalog.decides(&[], &["core/api 1.0.0 platform"]);
     catalog.release("platform = \"2.5.0\"\n[suites]\ncore = \"1.1.0\"\n");
@@ -163,6 +163,91 @@ fn the_suite_that_is_pinned_goes_before_one_of_the_platform() {
     catalog.decides(&[], &["core/api 1.1.0 suite"]);
 }
 
+/// A range fixes nothing, wherever it is written: the latest that it allows decides, and that is what is told.
+#[test]
+fn a_range_is_no_pin() {
+    let catalog = Catalog::new("platform = \"2.5.0\"\n[suites]\nextra = \"^1\"\n");
+    catalog
+        .versions("core/api", &["2.0.0", "2.1.0", "3.0.0"])
+        .versions("core/auth", &["1.0.0", "1.1.0"])
+        .versions("extra/map", &["1.0.0", "1.1.0"])
+        .versions("extra/pin", &["1.0.0", "1.1.0"])
+        .suite("core 1.0.0", "\"core/api\" = \"^2\"\n")
+        .suite(
+            "core 1.1.0",
+            "\"core/api\" = \"^2\"\n\"core/auth\" = \"1.0.0\"\n",
+        )
+        .suite(
+            "extra 1.0.0",
+            "\"extra/map\" = \"<1.1\"\n\"extra/pin\" = \"1.0.0\"\n",
+        )
+        .platform("2.5.0", "core = \"~1.1\"\n");
+    catalog.decides(
+        &[],
+        &[
+            "core/api 2.1.0 latest",
+            "core/auth 1.0.0 platform",
+            "extra/map 1.0.0 latest",
+            "extra/pin 1.0.0 suite",
+        ],
+    );
+    let said = catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    assert_eq!(
+        said.text(),
+        "acme 2.5.0: 4 capabilities\n\
+         \x20 + platform     2.5.0\n\
+         \x20 + suite core   1.1.0  latest that \"~1.1\" in the platform allows\n\
+         \x20 + suite extra  1.0.0  latest that \"^1\" in the release definition allows\n\
+         \x20 + core/api     2.1.0  latest that \"^2\" in suite core 1.1.0 allows\n\
+         \x20 + core/auth    1.0.0  platform core 1.1.0\n\
+         \x20 + extra/map    1.0.0  latest that \"<1.1\" in suite extra 1.0.0 allows\n\
+         \x20 + extra/pin    1.0.0  suite extra 1.0.0\n\
+         acme-2.5.0.lock written\n"
+    );
+    // The lock keeps it, word for word.
+    let lock = std::fs::read_to_string(catalog.lock()).unwrap();
+    for line in [
+        "rule = \"latest\"\nrange = { of = \"suite\", allows = \"<1.1\" }\nsuite = \"extra 1.0.0\"\n",
+        "range = { of = \"platform\", allows = \"~1.1\" }\n",
+    ] {
+        assert!(lock.contains(line), "{line}: {lock}");
+    }
+    catalog.run(&["check", "--locked", "acme-2.5.0.toml"]).ok();
+    let said = catalog.run(&["tree", "acme-2.5.0.toml"]).ok();
+    assert_eq!(
+        said.text(),
+        "acme 2.5.0\n\
+         platform 2.5.0\n\
+         suite core 1.1.0, latest that \"~1.1\" in the platform allows\n\
+         \x20 core/api 2.1.0, latest that \"^2\" in suite core 1.1.0 allows\n\
+         \x20 core/auth 1.0.0\n\
+         suite extra 1.0.0, latest that \"^1\" in the release definition allows\n\
+         \x20 extra/map 1.0.0, latest that \"<1.1\" in suite extra 1.0.0 allows\n\
+         \x20 extra/pin 1.0.0\n"
+    );
+    // Of two suites that both have a say, the one that names a version has the last word.
+    catalog
+        .suite("more 1.0.0", "\"extra/map\" = \"1.0.0\"\n")
+        .release("[suites]\nextra = \"1.0.0\"\nmore = \"1.0.0\"\n");
+    catalog.decides(&[], &["extra/map 1.0.0 suite", "extra/pin 1.0.0 suite"]);
+    // What the release definition says goes before both, be it a range.
+    catalog.release("[suites]\nextra = \"1.0.0\"\n[capabilities]\n\"extra/map\" = \">1.0\"\n");
+    let said = catalog
+        .run(&["--output", "json", "why", "acme-2.5.0.toml", "extra/map"])
+        .ok()
+        .json();
+    assert_eq!(said["version"], "1.1.0");
+    assert_eq!(said["rule"], "latest");
+    assert_eq!(
+        said["range"],
+        serde_json::json!({ "of": "capability", "allows": ">1.0" })
+    );
+    assert_eq!(
+        said["because"][1]["text"],
+        "suite extra 1.0.0 lists, and the release definition replaces, extra/map <1.1"
+    );
+}
+
 #[test]
 fn pre_releases_and_withdrawn_versions_enter_only_by_their_names() {
     let catalog = Catalog::new("[capabilities]\n\"core/api\" = \">=1\"\n");
@@ -180,20 +265,17 @@ fn pre_releases_and_withdrawn_versions_enter_only_by_their_names() {
             "core/new 1.0.0",
             "[requires]\n\"core/api\" = \">=2.1.0-rc.1\"\n",
         );
-    catalog.decides(&[], &["core/api 1.0.0 capability"]);
+    catalog.decides(&[], &["core/api 1.0.0 latest"]);
     // A pin is judged by its order.
     catalog.release("[capabilities]\n\"core/api\" = \"2.1.0-rc.1\"\n\"core/web\" = \"*\"\n");
     catalog.decides(
         &[],
-        &[
-            "core/api 2.1.0-rc.1 capability",
-            "core/web 1.0.0 capability",
-        ],
+        &["core/api 2.1.0-rc.1 capability", "core/web 1.0.0 latest"],
     );
     catalog.release("[capabilities]\n\"core/new\" = \"*\"\n");
     catalog.decides(
         &[],
-        &["core/api 2.1.0-rc.1 latest", "core/new 1.0.0 capability"],
+        &["core/api 2.1.0-rc.1 latest", "core/new 1.0.0 latest"],
     );
     catalog.release("[capabilities]\n\"core/api\" = \"2.0.0\"\n\"core/web\" = \"*\"\n");
     let json = catalog.resolved(&[]);
@@ -214,10 +296,7 @@ fn conflicts_turn_the_choice_to_an_older_version() {
         // Nothing asks for it, so it may be spoken of.
         .capability("core/web 1.0.0", "[conflicts]\n\"core/old\" = \"*\"\n")
         .versions("core/old", &["1.0.0"]);
-    catalog.decides(
-        &[],
-        &["core/api 2.0.0 capability", "core/web 1.0.0 capability"],
-    );
+    catalog.decides(&[], &["core/api 2.0.0 latest", "core/web 1.0.0 latest"]);
 }
 
 /// The order in which a file system lists its files says nothing: here it is that in which they were made.

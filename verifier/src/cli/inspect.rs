@@ -103,7 +103,7 @@ fn release(bundle: &Authentic) -> (String, Value) {
     head.extend(suites.map(|s| {
         (
             "suite",
-            format!("{} {} ({})", s.name, s.version, s.rule.name()),
+            format!("{} {} ({})", s.name, s.version, s.reason()),
         )
     }));
     head.extend(resolution.left_out.iter().map(|out| {
@@ -161,8 +161,7 @@ fn decisions(release: &Release) -> String {
         let names: Vec<&str> = decision.substitutes.iter().map(Name::as_str).collect();
         Some([
             c.name.to_string(),
-            decision.rule.name().to_owned(),
-            decision.suite.clone().unwrap_or_default(),
+            decision.reason(),
             decision.required_by.join(", "),
             names.join(", "),
         ])
@@ -171,13 +170,7 @@ fn decisions(release: &Release) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let head = [
-        "capability",
-        "decided by",
-        "suite",
-        "required by",
-        "stands in for",
-    ];
+    let head = ["capability", "decided by", "required by", "stands in for"];
     format!("\n{}", table(head, &rows))
 }
 

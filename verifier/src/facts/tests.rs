@@ -37,6 +37,7 @@ fn release() -> Release {
         name: "core".parse().unwrap(),
         version: version("1.2.0"),
         rule: Rule::Platform,
+        range: None,
     }];
     release.capabilities = vec![
         capability("core/api", "2.1.0", 2),

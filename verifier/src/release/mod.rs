@@ -16,7 +16,7 @@ use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 pub use needs::{Configuration, Hardware, Migration};
-pub use resolution::{Decision, LeftOut, PlatformRef, Resolution, Rule, SuiteRef};
+pub use resolution::{Decision, LeftOut, PlatformRef, Range, Resolution, Rule, SuiteRef};
 
 use crate::{
     digest::Digest,

@@ -114,6 +114,14 @@ fn locks_that_were_edited_are_refused_with_every_place() {
             "is none of capability, suite, platform, latest",
         ),
         (
+            lock.replace("allows = \"*\"", "allows = \"some\""),
+            "resolution[0].capability[1].range.allows: \"some\": ",
+        ),
+        (
+            lock.replace("range = {", "range = 3 # {"),
+            "has to be written as [range]",
+        ),
+        (
             lock.replace("digest =", "digset ="),
             "unknown key `digset` [lock-invalid]",
         ),
@@ -190,7 +198,11 @@ fn several_modes_are_built_in_one_run() {
             .args(args!["inspect", bundle, "release", "--root", vendor.root()])
             .run()
             .ok();
-        assert!(text.text().contains("decided by"), "{}", text.text());
+        let decided = match mode {
+            "saas" => "db/big      latest that \"*\" in the release definition allows",
+            _ => "db/small    latest                   db/big",
+        };
+        assert!(text.text().contains(decided), "{}", text.text());
     }
 }
 
@@ -203,7 +215,7 @@ fn a_release_is_explained() {
     assert_eq!(
         said.text(),
         format!(
-            "core/api 2.1.0\n\
+            "core/api 2.1.0: latest; required by core/web 1.2.0\n\
              \x20 core/web 1.2.0 requires core/api >=2.0, <3 ({web})\n\
              \x20   the release definition asks for core/web * (acme-2.5.0.toml:6:1)\n\
              not 3.0.0:\n\
@@ -216,7 +228,10 @@ fn a_release_is_explained() {
     let said = catalog.run(&["tree", "acme-2.5.0.toml"]).ok();
     assert_eq!(
         said.text(),
-        "acme 2.5.0\ncore/web 1.2.0, pinned\n  core/api 2.1.0\nthere is no lock: `sealift-bundler resolve` writes it\n"
+        "acme 2.5.0\n\
+         core/web 1.2.0, latest that \"*\" in the release definition allows\n\
+         \x20 core/api 2.1.0\n\
+         there is no lock: `sealift-bundler resolve` writes it\n"
     );
     catalog
         .run(&["why", "acme-2.5.0.toml", "core/none"])

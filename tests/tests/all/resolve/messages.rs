@@ -38,7 +38,7 @@ acme-2.5.0.toml:6:1: capabilities.core/api: no version of core/api suits all tha
   acme-2.5.0.toml:6:1: the release pins core/api to 1.9.0
   acme-2.5.0.toml:7:1: the release pins core/web to 1.2.0
   catalog/capabilities/core/web/1.2.0/capability.toml:5:1: core/web 1.2.0 requires core/api >=2.0, <3
-  hint: relax one of the pins: core/api (acme-2.5.0.toml:6:1), core/web (acme-2.5.0.toml:7:1)",
+  hint: relax one of these: core/api (acme-2.5.0.toml:6:1), core/web (acme-2.5.0.toml:7:1)",
     );
 }
 
@@ -114,7 +114,7 @@ acme-2.5.0.toml:6:1: capabilities.core/api: no version of core/api suits all tha
   acme-2.5.0.toml:6:1: the release asks for core/api ^1
   acme-2.5.0.toml:7:1: the release asks for core/new *
   catalog/capabilities/core/new/1.0.0/capability.toml:5:1: core/new 1.0.0 does not work with core/api <2
-  hint: relax one of the pins: core/api (acme-2.5.0.toml:6:1), core/new (acme-2.5.0.toml:7:1)",
+  hint: relax one of these: core/api (acme-2.5.0.toml:6:1), core/new (acme-2.5.0.toml:7:1)",
     );
 }
 
@@ -143,7 +143,7 @@ acme-2.5.0.toml:6:1: capabilities.a/a: no version of s/s suits all that have a s
   catalog/capabilities/a/a/2.0.0/capability.toml:5:1: a/a 2.0.0 requires t/t ^1
   acme-2.5.0.toml:6:1: the release asks for a/a *
   acme-2.5.0.toml:7:1: the release asks for b/b *
-  hint: relax one of the pins: a/a (acme-2.5.0.toml:6:1), b/b (acme-2.5.0.toml:7:1)",
+  hint: relax one of these: a/a (acme-2.5.0.toml:6:1), b/b (acme-2.5.0.toml:7:1)",
     );
 }
 
@@ -157,7 +157,7 @@ fn what_may_not_run_in_a_mode() {
         .versions("core/bill", &["1.1.0"]);
     catalog.decides(
         &["--mode", "saas"],
-        &["core/bill 1.0.0 capability", "core/web 1.0.0 capability"],
+        &["core/bill 1.0.0 capability", "core/web 1.0.0 latest"],
     );
     catalog.says(
         &["--mode", "edge"],
@@ -166,7 +166,7 @@ acme-2.5.0.toml:6:1: capabilities.core/web: no version of core/bill suits all th
   acme-2.5.0.toml:7:1: the release pins core/bill to 1.0.0, which may not run in edge and is left out
   acme-2.5.0.toml:6:1: the release asks for core/web *
   catalog/capabilities/core/web/1.0.0/capability.toml:5:1: core/web 1.0.0 requires core/bill *
-  hint: relax one of the pins: core/web (acme-2.5.0.toml:6:1), core/bill (acme-2.5.0.toml:7:1)",
+  hint: relax one of these: core/web (acme-2.5.0.toml:6:1), core/bill (acme-2.5.0.toml:7:1)",
     );
     catalog.release("[capabilities]\n\"core/bill\" = \"1.0.0\"\n");
     catalog.says(

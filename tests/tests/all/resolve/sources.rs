@@ -58,7 +58,7 @@ fn id_1() {
     );
     platform(
         "latest.toml",
-        &["core/api 2.1.0 capability", "core/auth 1.1.0 capability"],
+        &["core/api 2.1.0 latest", "core/auth 1.1.0 latest"],
     );
 }
 
