@@ -24,6 +24,14 @@ pub(crate) fn meets(requirement: &VersionReq, version: &Version) -> bool {
     })
 }
 
+/// Whether a requirement names a pre-release with the numbers of this one. `semver` asks in addition that all other
+/// bounds are met by its own rules, by which 2.0.0-rc.1 does not meet `<=2`.
+pub(super) fn names(requirement: &VersionReq, version: &Version) -> bool {
+    let numbers = (version.major, Some(version.minor), Some(version.patch));
+    let mut comparators = requirement.comparators.iter();
+    comparators.any(|c| !c.pre.is_empty() && (c.major, c.minor, c.patch) == numbers)
+}
+
 /// What lies between a comparator's bounds. An upper bound that names no pre-release lies below those of
 /// its version: `<3` does not mean 3.0.0-rc.1.
 fn bounds(comparator: &Comparator) -> (Bound<Version>, Bound<Version>) {

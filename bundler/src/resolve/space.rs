@@ -14,7 +14,7 @@ use semver::{Version, VersionReq};
 use super::{
     Request,
     positions::{Position, Positions},
-    requirement::meets,
+    requirement::{meets, names},
 };
 use crate::{
     catalog::{Catalog, Entry},
@@ -224,7 +224,7 @@ impl<'a> Space<'a> {
         }
         let named = match demand {
             Demand::Exact(_) => true,
-            Demand::Range(requirement) => requirement.matches(version),
+            Demand::Range(requirement) => names(requirement, version),
             Demand::Any => false,
         };
         if !(version.pre.is_empty() || pinned || named || self.named.contains(&(name, version))) {

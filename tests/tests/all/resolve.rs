@@ -272,11 +272,15 @@ fn pre_releases_and_withdrawn_versions_enter_only_by_their_names() {
         &[],
         &["core/api 2.1.0-rc.1 capability", "core/web 1.0.0 latest"],
     );
-    catalog.release("[capabilities]\n\"core/new\" = \"*\"\n");
-    catalog.decides(
-        &[],
-        &["core/api 2.1.0-rc.1 latest", "core/new 1.0.0 latest"],
-    );
+    for upper in ["", ", <=2.1", ", <3"] {
+        let requires = format!("[requires]\n\"core/api\" = \">=2.1.0-rc.1{upper}\"\n");
+        catalog.capability("core/new 1.0.0", &requires);
+        catalog.release("[capabilities]\n\"core/new\" = \"*\"\n");
+        catalog.decides(
+            &[],
+            &["core/api 2.1.0-rc.1 latest", "core/new 1.0.0 latest"],
+        );
+    }
     catalog.release("[capabilities]\n\"core/api\" = \"2.0.0\"\n\"core/web\" = \"*\"\n");
     let json = catalog.resolved(&[]);
     let api = &json["resolutions"][0]["capabilities"][0];
