@@ -33,7 +33,7 @@ pub fn of(site: &Site) -> Result<Facts> {
             disk: Some(free),
             ..machine.hardware
         },
-        pins: state.pins.iter().map(Into::into).collect(),
+        pins: state.pins.clone(),
         ..unknown()
     })
 }

@@ -2,12 +2,10 @@
 //! version, when, and why). A pin never changes what a release holds: it refuses releases that go against it.
 
 use sealift_verifier::{
-    facts::{self, Level, Wanted},
+    facts::{Facts, Level, Pin},
     path::Name,
     release::Release,
-    time::Time,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
     disk::ReplaceError,
@@ -21,54 +19,6 @@ const PINS: usize = 1000;
 /// Characters of a reason.
 const REASON: usize = 500;
 
-/// A version, or a range of versions, that a site keeps to.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Pin {
-    /// What is pinned.
-    pub level: Level,
-    /// Its name: the product for a platform, `suite/name` for a capability.
-    pub name: Name,
-    /// The versions that are allowed.
-    pub version: Wanted,
-    /// When it was set, by the local clock.
-    pub created: Time,
-    /// Why, for people.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-}
-
-impl Pin {
-    /// What there is one pin for.
-    pub fn place(&self) -> (Level, &Name) {
-        (self.level, &self.name)
-    }
-
-    fn describe(&self) -> String {
-        let reason = match self.reason.as_str() {
-            "" => String::new(),
-            reason => format!(" ({reason})"),
-        };
-        format!(
-            "{} {} {}{reason}",
-            self.level.name(),
-            self.name,
-            self.version
-        )
-    }
-}
-
-impl From<&Pin> for facts::Pin {
-    fn from(pin: &Pin) -> Self {
-        Self {
-            level: pin.level,
-            name: pin.name.clone(),
-            version: pin.version.clone(),
-            reason: pin.reason.clone(),
-        }
-    }
-}
-
 /// Sets a pin, durably, and returns the one that it replaces.
 pub fn add(site: &mut Ready<'_>, pin: Pin, ctx: &Context<'_>) -> Result<Option<Pin>> {
     check(site, &pin)?;
@@ -77,7 +27,7 @@ pub fn add(site: &mut Ready<'_>, pin: Pin, ctx: &Context<'_>) -> Result<Option<P
     if state.pins.len() >= PINS {
         return Err(Error::new(
             Code::Usage,
-            pin.describe(),
+            describe(&pin),
             format!("a site has at most {PINS} pins"),
         ));
     }
@@ -102,16 +52,24 @@ pub fn remove(site: &mut Ready<'_>, level: Level, name: &Name, ctx: &Context<'_>
 
 /// How a release goes against pins, a sentence each.
 pub fn violated(release: &Release, pins: &[Pin]) -> Vec<String> {
-    let denials = facts::Facts {
-        pins: pins.iter().map(Into::into).collect(),
+    let denials = Facts {
+        pins: pins.to_vec(),
         ..crate::facts::unknown()
     }
     .check(release, None);
     denials.into_iter().map(|denial| denial.detail).collect()
 }
 
+fn describe(pin: &Pin) -> String {
+    let reason = match pin.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" ({reason})"),
+    };
+    format!("{} {} {}{reason}", pin.level.name(), pin.name, pin.version)
+}
+
 fn check(site: &Site, pin: &Pin) -> Result<()> {
-    let bad = |why: String| Err(Error::new(Code::Usage, pin.describe(), why));
+    let bad = |why: String| Err(Error::new(Code::Usage, describe(pin), why));
     if pin.reason.chars().count() > REASON || pin.reason.chars().any(char::is_control) {
         return bad(format!("a reason is one line of up to {REASON} characters"));
     }
@@ -137,7 +95,7 @@ fn event(action: Action, pin: &Pin, ctx: &Context<'_>) -> Event {
         from: None,
         version: None,
         release: None,
-        reason: pin.describe(),
+        reason: describe(pin),
     }
 }
 

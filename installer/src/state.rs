@@ -1,13 +1,10 @@
 //! `state.json`: the one committed truth of a site, as types.
 
-use sealift_verifier::{digest::Digest, json, path::Name, release::Mode, time::Time};
+use sealift_verifier::{digest::Digest, facts::Pin, json, path::Name, release::Mode, time::Time};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Code, Error, Result},
-    pins::Pin,
-};
+use crate::error::{Code, Error, Result};
 
 /// The version of the state that this program reads and writes.
 pub const FORMAT: u32 = 1;

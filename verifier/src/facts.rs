@@ -12,6 +12,7 @@ use crate::{
     limits,
     path::Name,
     release::{Hardware, Mode, Release},
+    time::Time,
 };
 
 /// The version of the facts that this program reads and writes.
@@ -70,6 +71,9 @@ pub struct Pin {
     pub name: Name,
     /// The versions that are allowed.
     pub version: Wanted,
+    /// When it was set, by the site's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
     /// Why, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -275,7 +279,8 @@ impl Facts {
             && !release.platforms.iter().any(|p| same_platform(p, platform))
         {
             let built = printable(&release.platforms.join(", "));
-            let detail = format!("this machine is {platform}, the release is for {built}");
+            let here = printable(platform);
+            let detail = format!("this machine is {here}, the release is for {built}");
             deny(Reason::PlatformMismatch, detail);
         }
         let needed = needed(release, running);
@@ -290,6 +295,34 @@ impl Facts {
         denials
     }
 
+    /// What `release` would be held against and is not known: keys of the facts, in their order. Floors and
+    /// pins are not among them, since a site need not have any.
+    pub fn missing(&self, release: &Release) -> Vec<&'static str> {
+        let facts = [
+            ("product", self.product.is_none()),
+            (
+                "installed",
+                self.installed.is_none() && release.upgrade_from.is_some(),
+            ),
+            ("counter", self.counter.is_none()),
+            ("mode", self.mode.is_none() && release.mode.is_some()),
+            (
+                "platform",
+                self.platform.is_none() && !release.platforms.is_empty(),
+            ),
+        ];
+        let needed = hardware_of(release);
+        let hardware = hardware(&needed, &self.hardware);
+        let hardware = hardware.map(|(key, _, needed, there)| {
+            let is_missing = needed.is_some() && there.is_none();
+            (key, is_missing)
+        });
+        let all = facts.into_iter().chain(hardware);
+        all.filter(|(_, is_missing)| *is_missing)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
     /// Whether a release with this counter is older than what the site had.
     pub fn check_counter(&self, counter: u64) -> Option<Denial> {
         let reached = self.counter.filter(|reached| counter < *reached)?;
@@ -301,6 +334,11 @@ impl Facts {
 }
 
 impl Pin {
+    /// What there is one pin for.
+    pub fn place(&self) -> (Level, &Name) {
+        (self.level, &self.name)
+    }
+
     /// How `release` goes against it. What is pinned and is not in the release goes against it too.
     fn violated_by(&self, release: &Release) -> Option<String> {
         let resolution = &release.resolution;
@@ -323,7 +361,7 @@ impl Pin {
         let (level, name, wanted) = (self.level.name(), &self.name, &self.version);
         let reason = match self.reason.as_str() {
             "" => String::new(),
-            reason => format!(" ({reason})"),
+            reason => format!(" ({})", printable(reason)),
         };
         Some(format!(
             "the {level} {name} is pinned to {wanted} here{reason}, {found}"
@@ -358,20 +396,38 @@ fn needed(release: &Release, running: Option<&Release>) -> Hardware {
     }
 }
 
-/// What there is too little of.
-fn lacks(needed: &Hardware, there: &Hardware) -> Vec<String> {
-    let rows = [
-        ("processor cores", needed.cpu, there.cpu),
-        ("bytes of memory", needed.memory, there.memory),
-        ("free bytes on disk", needed.disk, there.disk),
-        ("graphics processors", needed.gpu, there.gpu),
+/// What of a machine, as a key of the facts and for people; how much of it is needed, and how much is there.
+type Row = (&'static str, &'static str, Option<u64>, Option<u64>);
+
+fn hardware(needed: &Hardware, there: &Hardware) -> [Row; 5] {
+    [
+        ("hardware.cpu", "processor cores", needed.cpu, there.cpu),
         (
+            "hardware.memory",
+            "bytes of memory",
+            needed.memory,
+            there.memory,
+        ),
+        (
+            "hardware.disk",
+            "free bytes on disk",
+            needed.disk,
+            there.disk,
+        ),
+        ("hardware.gpu", "graphics processors", needed.gpu, there.gpu),
+        (
+            "hardware.gpu-memory",
             "bytes of memory on each graphics processor",
             needed.gpu_memory,
             there.gpu_memory,
         ),
-    ];
-    let lacking = rows.into_iter().filter_map(|(what, needed, there)| {
+    ]
+}
+
+/// What there is too little of.
+fn lacks(needed: &Hardware, there: &Hardware) -> Vec<String> {
+    let rows = hardware(needed, there);
+    let lacking = rows.into_iter().filter_map(|(_, what, needed, there)| {
         let (needed, there) = (needed?, there?);
         (there < needed).then(|| format!("{needed} {what} are needed, there are {there}"))
     });

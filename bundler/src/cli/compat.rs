@@ -173,6 +173,8 @@ struct At {
     /// The version that runs there, if it is not the old one of the comparison.
     other: Option<String>,
     denials: Vec<Denial>,
+    /// Keys of facts that the release would be held against and that are not there.
+    unchecked: Vec<&'static str>,
 }
 
 impl At {
@@ -195,7 +197,11 @@ impl At {
             Some(installed) => Some(installed.version.to_string()),
             None => Some("nothing yet".into()),
         };
-        Self { other, denials }
+        Self {
+            other,
+            denials,
+            unchecked: facts.missing(&new.release),
+        }
     }
 }
 
@@ -225,6 +231,7 @@ impl Report {
                 "possible": site.denials.is_empty(),
                 "runs-other": site.other,
                 "denials": site.denials,
+                "unchecked": site.unchecked,
             })
         });
         Answer {
@@ -287,6 +294,10 @@ impl Report {
             for denial in &site.denials {
                 let (code, detail) = (denial.reason.name(), &denial.detail);
                 let _ = writeln!(text, "this site: cannot take it [{code}]: {detail}");
+            }
+            if !site.unchecked.is_empty() {
+                let keys = site.unchecked.join(", ");
+                let _ = writeln!(text, "this site: not checked, its facts do not say: {keys}");
             }
         }
         text

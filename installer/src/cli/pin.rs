@@ -4,16 +4,13 @@ use std::fmt::Write as _;
 
 use sealift_verifier::{
     error::printable,
-    facts::{Level, Wanted},
+    facts::{Level, Pin, Wanted},
     path::Name,
 };
 use serde_json::json;
 
 use super::{Answer, Failed, Scene, to_json};
-use crate::{
-    generation,
-    pins::{self, Pin},
-};
+use crate::{generation, pins};
 
 /// Say which versions this site keeps to: a release with others is refused
 #[derive(Debug, clap::Args)]
@@ -66,7 +63,7 @@ fn add(args: &AddArgs, scene: &Scene<'_>) -> Result<Answer, Failed> {
         level: args.place.level,
         name: args.place.name.clone(),
         version: args.versions.clone(),
-        created: scene.context.now,
+        created: Some(scene.context.now),
         reason: args.reason.clone(),
     };
     let before = pins::add(&mut site, pin.clone(), &scene.context)?;
@@ -112,10 +109,10 @@ fn remove(place: &Place, scene: &Scene<'_>) -> Result<Answer, Failed> {
 /// A pin for people.
 pub(super) fn line(pin: &Pin) -> String {
     let level = pin.level.name();
-    let mut line = format!(
-        "{level} {} {}, since {}",
-        pin.name, pin.version, pin.created
-    );
+    let mut line = format!("{level} {} {}", pin.name, pin.version);
+    if let Some(created) = pin.created {
+        let _ = write!(line, ", since {created}");
+    }
     if !pin.reason.is_empty() {
         let _ = write!(line, ": {}", printable(&pin.reason));
     }

@@ -1,25 +1,19 @@
 //! What a site's operator may ask for beside installing: pins, the way back, documents of a release.
 
 use sealift_verifier::{
-    facts::{Level, Wanted},
+    facts::{Level, Pin, Wanted},
     release::{Migration, Sbom, SbomFormat},
 };
 
 use super::*;
-use crate::{
-    error::Denial,
-    notices,
-    pins::{self, Pin},
-    sbom,
-    state::Action,
-};
+use crate::{error::Denial, notices, pins, sbom, state::Action};
 
 fn pin(level: Level, name: &str, version: &str) -> Pin {
     Pin {
         level,
         name: name.parse().unwrap(),
         version: version.parse().unwrap(),
-        created: now(),
+        created: Some(now()),
         reason: "audit".into(),
     }
 }

@@ -644,6 +644,14 @@ fn a_customer_learns_from_two_bundles_what_an_upgrade_means() {
     let json = bundles.at(&facts(json!({})), 0).json();
     assert_eq!(json["site"]["possible"], true);
     assert_eq!(json["site"]["runs-other"], "another release 2.4.0");
+    assert_eq!(json["site"]["unchecked"], json!([]));
+    // What a site does not say is not held against anything, and that is told.
+    let silent = json!({ "product": null, "counter": null, "platform": null, "hardware": {} });
+    let json = bundles.at(&facts(silent), 0).json();
+    assert_eq!(
+        json["site"]["unchecked"],
+        json!(["product", "counter", "hardware.disk"])
+    );
     for (change, code) in [
         (json!({ "product": "other" }), "product-mismatch"),
         (json!({ "counter": 3 }), "counter-too-low"),

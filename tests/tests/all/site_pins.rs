@@ -1,9 +1,15 @@
 //! What a site's operator says and asks beside installing: pins, the facts of the site, whether there is a way
 //! back, and the licenses of what runs.
 
-use std::path::PathBuf;
+use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use sealift_tests::{args, sandbox::Sandbox, site::Site, vendor::Vendor};
+use sealift_tests::{
+    args,
+    sandbox::{Sandbox, read},
+    site::Site,
+    vendor::Vendor,
+};
+use sealift_verifier::digest::Digest;
 use serde_json::{Value, json};
 
 /// A release whose one capability, `core/app`, has the release's version and these lines.
@@ -19,6 +25,10 @@ fn release(vendor: &Vendor, version: &str, counter: u64, fields: &[&str], lines:
         .healthy_if("bin/check")
         .lines(lines)
         .build()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
 }
 
 fn codes(json: &Value) -> Vec<&str> {
@@ -172,6 +182,73 @@ fn everything_that_speaks_against_a_release_is_told_at_once() {
 }
 
 #[test]
+fn a_release_for_another_mode_or_machine_is_refused() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let edge = release(&vendor, "1.0.0", 1, &["modes = [\"edge\"]"], "");
+    let mainframe = release(&vendor, "1.1.0", 2, &["platforms = [\"linux/s390x\"]"], "");
+    let both = release(
+        &vendor,
+        "1.2.0",
+        3,
+        &[
+            "modes = [\"edge\"]",
+            "platforms = [\"linux/s390x\", \"linux/riscv64\"]",
+        ],
+        "",
+    );
+    let site = Site::with(&sandbox, "site", &vendor.root(), &["--mode", "on-prem"]);
+    let before = site.listing().without("lock");
+    let mode = (
+        "mode-mismatch",
+        "this site runs on-prem, the release is for edge",
+    );
+    let machine = |platforms: &str| {
+        let here = text(&site.installer(args!["facts"]).ok().json()["platform"]);
+        let detail = format!("this machine is {here}, the release is for {platforms}");
+        ("platform-mismatch", detail)
+    };
+    let (one, several) = (
+        machine("linux/s390x"),
+        machine("linux/riscv64, linux/s390x"),
+    );
+    for (bundle, denials) in [
+        (&edge, vec![mode]),
+        (&mainframe, vec![(one.0, &*one.1)]),
+        (&both, vec![mode, (several.0, &*several.1)]),
+    ] {
+        let plan = args!["plan", bundle, "--output", "json"];
+        let said = site.installer(plan).exits(4).json();
+        let told = said["denials"].as_array().unwrap().iter();
+        let told: Vec<_> = told
+            .map(|denial| (text(&denial["code"]), text(&denial["message"])))
+            .collect();
+        let expected: Vec<_> = denials
+            .iter()
+            .map(|(code, detail)| ((*code).to_owned(), (*detail).to_owned()))
+            .collect();
+        assert_eq!(told, expected);
+        let said = site.apply(bundle).exits(4);
+        for (code, detail) in denials {
+            let told = format!("error[{code}]: ");
+            assert!(said.stderr.contains(&told), "{code}: {}", said.stderr);
+            assert!(said.stderr.contains(detail), "{detail}: {}", said.stderr);
+        }
+        assert_eq!(
+            site.listing().without("lock"),
+            before,
+            "a refusal changes nothing"
+        );
+    }
+    // It is the site that does not suit, not the bundle; one that says no mode takes any.
+    for (name, more) in [("edge", &["--mode", "edge"][..]), ("any", &[])] {
+        let other = Site::with(&sandbox, name, &vendor.root(), more);
+        other.apply(&edge).ok();
+        other.apply(&both).fails_with("platform-mismatch");
+    }
+}
+
+#[test]
 fn a_site_tells_its_vendor_what_it_is() {
     let sandbox = Sandbox::new();
     let vendor = Vendor::new(&sandbox);
@@ -196,10 +273,7 @@ fn a_site_tells_its_vendor_what_it_is() {
         ("counter", json!(1)),
         ("security-floor", json!("1.0.0")),
         ("mode", json!("edge")),
-        (
-            "pins",
-            json!([{ "level": "suite", "name": "core", "version": "1.0.0" }]),
-        ),
+        ("pins", site.status()["pins"].clone()),
     ] {
         assert_eq!(facts[key], value, "{key}");
     }
@@ -290,4 +364,80 @@ fn license_texts_are_shown_once_with_all_who_carry_them() {
     assert_eq!(json["texts"][0]["text"], "The very text\u{1b}[2J\n");
     site.installer(args!["notices", "core/c"])
         .fails_with("capability-unknown");
+}
+
+#[test]
+fn a_site_shows_bills_of_materials_and_gives_its_bundles_back() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let bundles = ["1.0.0", "2.0.0"].map(|version| {
+        let counter = u64::from(version == "2.0.0") + 1;
+        release(&vendor, version, counter, &[], "")
+    });
+    let site = Site::new(&sandbox, &vendor.root());
+    site.installer(args!["sbom"])
+        .fails_with("generation-unknown");
+    for bundle in &bundles {
+        site.apply(bundle).ok();
+    }
+    // What a site shows is, byte for byte, what an officer takes out of the bundle.
+    for (number, bundle) in (1..).zip(&bundles) {
+        let out = sandbox.join(format!("out-{number}"));
+        let verifier = sandbox.program("sealift-verifier");
+        let root = vendor.root();
+        let extract = args!["extract", bundle, "sbom", "--to", out, "--root", root];
+        verifier.args(extract).run().ok();
+        let number = number.to_string();
+        for (format, name, found) in [
+            ("cyclonedx", "bom.cdx.json", "cyclonedx-1.6+json"),
+            ("spdx", "bom.spdx.json", "spdx-2.3+json"),
+            ("spdx3", "bom.spdx3.json", "spdx-3.0.1+json-ld"),
+        ] {
+            let expected = read(&out.join("sbom").join(name));
+            let ask = args!["sbom", "--generation", number, "--format", format];
+            let said = site.installer(&ask).ok();
+            assert!(said.stdout == expected, "{number} {format}");
+            let file = sandbox.join(format!("{number}-{name}"));
+            let ask = [&ask[..], &args!["-o", file, "--output", "json"][..]].concat();
+            let json = site.installer(&ask).ok().json();
+            assert_eq!(json["format"], found);
+            assert_eq!(json["generation"].to_string(), number);
+            assert_eq!(json["digest"], Digest::of(&expected).to_hex());
+            assert_eq!(json["size"], expected.len());
+            assert!(read(&file) == expected);
+            site.installer(&ask).fails_with("already-exists");
+        }
+        let again = sandbox.join(format!("again-{number}.bundle"));
+        let export = args!["export", number, "-o", again];
+        site.installer(&export).ok();
+        assert!(read(&again) == read(bundle), "generation {number}");
+        site.installer(&export).fails_with("already-exists");
+    }
+    // Without a question, it is the current one in the first format.
+    let said = site.installer(args!["sbom"]).ok();
+    assert!(said.stdout == read(&sandbox.join("2-bom.cdx.json")));
+    for command in [
+        args!["sbom", "--generation", "9"].to_vec(),
+        args!["export", "9", "-o", sandbox.join("none")].to_vec(),
+    ] {
+        site.installer(command).fails_with("generation-unknown");
+    }
+
+    // A bill that was changed on the disk is neither shown nor given on.
+    let bill = site.state().join("current/sbom/bom.cdx.json");
+    let mut bytes = read(&bill);
+    bytes[9] ^= 1;
+    std::fs::set_permissions(&bill, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&bill, bytes).unwrap();
+    let _ = site.installer(args!["sbom"]).exits(1);
+    site.installer(args!["sbom", "--format", "spdx"]).ok();
+    let out = sandbox.join("bad.bundle");
+    site.installer(args!["export", "2", "-o", out])
+        .fails_with("digest-mismatch");
+    assert!(!out.exists());
+    site.installer(args!["fsck"]).exits(1);
+    site.installer(args!["fsck", "--from", bundles[1]]).ok();
+    let said = site.installer(args!["sbom"]).ok();
+    assert!(said.stdout == read(&sandbox.join("2-bom.cdx.json")));
+    site.is_sound();
 }

@@ -213,3 +213,45 @@ fn facts_are_written_as_they_are_read() {
     let written = serde_json::to_vec(&all).unwrap();
     assert_eq!(Facts::parse(&written).unwrap(), all);
 }
+
+/// Facts come from outside too: their texts must not play with the terminal of whoever compares.
+#[test]
+fn texts_of_facts_are_shown_escaped() {
+    let facts = facts(json!({
+        "platform": "\u{1b}[2J/\r\n",
+        "pins": [{ "level": "capability", "name": "core/db", "version": "*", "reason": "\n\u{202e}" }],
+    }));
+    let mut without = release();
+    without.capabilities.truncate(1);
+    let denials = facts.check(&without, None);
+    let told: Vec<&str> = denials.iter().map(|d| d.detail.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "this machine is \\u{1b}[2J/\\r\\n, the release is for linux/amd64, linux/arm64/v8",
+            "the capability core/db is pinned to * here (\\n\\u{202e}), the release does not have it",
+        ]
+    );
+}
+
+#[test]
+fn what_facts_do_not_say_is_named_where_a_release_asks_for_it() {
+    let all = [
+        "product",
+        "installed",
+        "counter",
+        "mode",
+        "platform",
+        "hardware.cpu",
+        "hardware.memory",
+        "hardware.disk",
+        "hardware.gpu",
+        "hardware.gpu-memory",
+    ];
+    let nothing = Facts::parse(br#"{"format":1}"#).unwrap();
+    assert_eq!(nothing.missing(&release()), all);
+    assert_eq!(facts(json!({})).missing(&release()), [""; 0]);
+    let release = release();
+    let plain = Release::new(release.product, release.version, release.published);
+    assert_eq!(nothing.missing(&plain), ["product", "counter"]);
+}
