@@ -18,6 +18,8 @@ use sealift_verifier::{
 };
 use serde_json::{Value, json};
 
+use crate::resolve::Catalog;
+
 /// `provenance.json` out of a bundle.
 fn envelope(vendor: &Vendor, bundle: &Path, to: &str) -> PathBuf {
     let folder = vendor.sandbox.join(to);
@@ -257,6 +259,58 @@ fn a_remark_in_a_definition_changes_the_provenance_and_not_the_release() {
     assert!(changed.pointer(app).is_some());
 }
 
+/// Everything that a decision follows from, and nothing else of the catalog.
+#[test]
+fn platforms_suites_and_the_lock_are_among_the_definitions() {
+    let catalog = Catalog::new(
+        "modes = [\"edge\"]\nplatform = \"2.5.0\"\n[suites]\nextra = \"^1\"\n[capabilities]\n\"db/big\" = \"*\"\n",
+    );
+    catalog
+        .versions("core/api", &["1.0.0", "1.1.0"])
+        .versions("extra/map", &["1.0.0"])
+        .versions("db/small", &["1.0.0"])
+        .capability(
+            "db/big 1.0.0",
+            "modes = [\"saas\"]\n[substitutes]\nedge = \"db/small\"\n",
+        )
+        .suite("core 1.0.0", "\"core/api\" = \"1.0.0\"\n")
+        .suite("core 1.1.0", "\"core/api\" = \"1.1.0\"\n")
+        .suite("extra 1.0.0", "\"extra/map\" = \"*\"\n")
+        .platform("2.4.0", "core = \"1.0.0\"\n")
+        .platform("2.5.0", "core = \"1.0.0\"\n");
+    let vendor = Vendor::new(&catalog.sandbox);
+    let definitions = |bundle: &Path| {
+        let provenance = inspect(&vendor, bundle, "provenance");
+        let sources = provenance
+            .pointer("/statement/predicate/buildDefinition/resolvedDependencies")
+            .and_then(Value::as_array)
+            .unwrap();
+        for source in sources {
+            let uri = text(&source["uri"]);
+            let folder = if uri.contains('/') { "catalog" } else { "" };
+            let path = catalog.sandbox.join(folder).join(&uri);
+            let digest = Digest::of(&read(&path)).to_hex();
+            assert_eq!(source["digest"]["sha256"], digest, "{source:#}");
+        }
+        sources.iter().map(|s| text(&s["uri"])).collect::<Vec<_>>()
+    };
+    let used = [
+        "acme-2.5.0.toml",
+        "capabilities/core/api/1.0.0/capability.toml",
+        "capabilities/db/big/1.0.0/capability.toml",
+        "capabilities/db/small/1.0.0/capability.toml",
+        "capabilities/extra/map/1.0.0/capability.toml",
+        "platforms/acme/2.5.0/platform.toml",
+        "suites/core/1.0.0/suite.toml",
+        "suites/extra/1.0.0/suite.toml",
+    ];
+    assert_eq!(definitions(&vendor.build(&catalog.definition())), used);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    let locked = definitions(&vendor.build(&catalog.definition()));
+    assert_eq!(locked[0], "acme-2.5.0.lock");
+    assert_eq!(locked[1..], used);
+}
+
 #[test]
 fn names_of_any_kind_are_references_in_it() {
     let sandbox = Sandbox::new();
@@ -314,4 +368,32 @@ fn those_who_build_sign_it_and_the_others_name_its_digest() {
     assert_eq!(said["signers"].as_array().unwrap().len(), 2);
     let ours = inspect(&vendor, &out, "provenance");
     assert_eq!(ours["signers"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn people_read_lists_of_platforms_and_no_empty_ones() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let shown = |version: &str, fields: &[&str]| {
+        let mut release = vendor.release(version, 1);
+        for field in fields {
+            release = release.field(field);
+        }
+        let release = release.capability("core/app", "service");
+        let bundle = release.file("data", "some data").build();
+        let verifier = sandbox.program("sealift-verifier");
+        let args = args!["inspect", bundle, "provenance", "--root", vendor.root()];
+        verifier.args(args).run().ok().text().to_owned()
+    };
+    let none = shown("1.0.0", &[]);
+    assert!(none.contains("\npublished "), "{none}");
+    assert!(!none.contains("platforms"), "{none}");
+    let two = shown(
+        "2.0.0",
+        &["platforms = [\"linux/amd64\", \"linux/arm/v7\"]"],
+    );
+    assert!(
+        two.contains("\nplatforms   linux/amd64 linux/arm/v7\n"),
+        "{two}"
+    );
 }

@@ -48,23 +48,32 @@ pub(crate) fn builder(provenance: &Provenance) -> [(&'static str, String); 4] {
     ]
 }
 
-/// What was asked for, and what the builder added.
+/// What was asked for, and what the builder added. A list of nothing says nothing and is left out.
 pub(crate) fn parameters(provenance: &Provenance) -> Vec<[String; 2]> {
     let build = &provenance.statement.predicate.build_definition;
     let rows = |parameters: &Map<String, Value>| {
-        let rows = parameters.iter().map(|(name, value)| {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            [name.clone(), text]
-        });
-        rows.collect::<Vec<_>>()
+        let said = |value: &&Value| value.as_array().is_none_or(|list| !list.is_empty());
+        let rows = parameters.iter().filter(|(_, value)| said(value));
+        rows.map(|(name, value)| [name.clone(), shown(value)])
+            .collect::<Vec<_>>()
     };
     [
         rows(&build.external_parameters),
         rows(&build.internal_parameters),
     ]
     .concat()
+}
+
+/// A text as it is, several side by side, anything else as JSON.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let list: Vec<String> = list.iter().map(shown).collect();
+            list.join(" ")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn subjects(provenance: &Provenance) -> Vec<[String; 2]> {
