@@ -23,7 +23,7 @@ use sealift_tests::{
 };
 use sealift_verifier::{
     digest::Digest,
-    release::{BlobRef, Capability, Release},
+    release::{BlobRef, Capability, Release, SbomFormat},
     tree::{Entry, Mode, Node, Tree},
 };
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn layer(sandbox: &Sandbox, folder: &Path, files: &[String]) -> PathBuf {
 }
 
 /// An image of these layers.
-fn image(layers: &[&Path]) -> PlannedContent {
+fn image(layers: &[&Path]) -> PlannedImage {
     let blob = |bytes: &[u8], source: Source| PlannedBlob {
         blob: BlobRef(Digest::of(bytes), bytes.len() as u64),
         compressible: false,
@@ -66,15 +66,15 @@ fn image(layers: &[&Path]) -> PlannedContent {
     let digest = top.blob.digest();
     blobs.extend([config, top]);
     blobs.sort_by_key(|b| b.blob.digest());
-    PlannedContent::Image(PlannedImage {
+    PlannedImage {
         digest,
         media_type: "application/vnd.oci.image.manifest.v1+json".into(),
         blobs,
-    })
+    }
 }
 
 /// The packages of `core/api`, whose only artifact `server` is this.
-fn packages(content: PlannedContent) -> Packages {
+fn packages(image: PlannedImage) -> Packages {
     let manifest: Capability = serde_json::from_value(
         json!({ "name": "core/api", "version": "2.1.0", "kind": "service", "artifacts": [] }),
     )
@@ -83,7 +83,7 @@ fn packages(content: PlannedContent) -> Packages {
         name: "server".parse().unwrap(),
         at: Place::of_file(Path::new("capability.toml")),
         source: String::new(),
-        content,
+        content: PlannedContent::Image(image),
     };
     let capability = PlannedCapability {
         manifest,
@@ -97,7 +97,7 @@ fn all(packages: Packages) -> Vec<FoundPackage> {
 }
 
 /// An image of what dpkg knows of this machine, with all copyright files.
-fn this_machine(sandbox: &Sandbox) -> PlannedContent {
+fn this_machine(sandbox: &Sandbox) -> PlannedImage {
     let mut files = vec!["var/lib/dpkg/status".into(), "usr/lib/os-release".into()];
     for entry in fs::read_dir("/usr/share/doc").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -180,7 +180,7 @@ fn python_packages_are_those_that_python_lists() {
 }
 
 /// Programs that Go and `cargo auditable` built, as others distribute them.
-fn programs(sandbox: &Sandbox) -> PlannedContent {
+fn programs(sandbox: &Sandbox) -> PlannedImage {
     let uv = target_folder().join("venv/bin/uv");
     let folder = sandbox.join("programs");
     write(&folder.join("usr/bin/uv"), read(&uv));
@@ -250,30 +250,31 @@ fn release(image: &PlannedImage) -> Side {
     }
 }
 
+/// The documents of [`release`], and the packages that they have to name.
+fn documented(image: PlannedImage) -> (Vec<(SbomFormat, Vec<u8>)>, Packages) {
+    let side = release(&image);
+    let packages = packages(image);
+    let input = SbomInput {
+        side: &side,
+        packages: &packages,
+    };
+    (documents(&input).unwrap(), packages)
+}
+
 #[test]
 fn documents_are_what_their_specifications_ask_for() {
     let sandbox = Sandbox::new();
-    for content in [this_machine(&sandbox), programs(&sandbox)] {
-        let PlannedContent::Image(image) = &content else {
-            unreachable!("it is an image");
-        };
-        let side = release(image);
-        let packages = packages(content);
-        let input = SbomInput {
-            side: &side,
-            packages: &packages,
-        };
-        let mut files = Vec::new();
-        for (format, bytes) in documents(&input).unwrap() {
-            files.push(sandbox.write(format.file_name(), bytes));
-        }
+    for image in [this_machine(&sandbox), programs(&sandbox)] {
+        let of_image = format!("pkg:oci/server@sha256:{}?tag=2.1.0", image.digest);
+        let (documents, packages) = documented(image);
+        let files: Vec<PathBuf> = documents
+            .into_iter()
+            .map(|(format, bytes)| sandbox.write(format.file_name(), bytes))
+            .collect();
         let check = sandbox.python("check_sbom.py");
         let said = check.args(&files).run().ok();
         let mut expected: BTreeSet<String> = all(packages).into_iter().map(|p| p.purl).collect();
-        expected.insert(format!(
-            "pkg:oci/server@sha256:{}?tag=2.1.0",
-            side.release.images().next().unwrap().1.digest
-        ));
+        expected.insert(of_image);
         let urls: BTreeSet<String> = said.text().lines().map(str::to_owned).collect();
         assert_eq!(urls, expected);
     }
@@ -332,17 +333,7 @@ fn licenses_that_the_vendor_does_not_accept_are_refused() {
 #[test]
 fn the_validators_find_what_is_wrong() {
     let sandbox = Sandbox::new();
-    let content = programs(&sandbox);
-    let PlannedContent::Image(image) = &content else {
-        unreachable!("it is an image");
-    };
-    let side = release(image);
-    let packages = packages(content);
-    let input = SbomInput {
-        side: &side,
-        packages: &packages,
-    };
-    let good = documents(&input).unwrap();
+    let (good, _) = documented(programs(&sandbox));
     for (number, (from, to)) in [
         ("\"type\":\"container\"", "\"type\":\"vessel\""),
         (
