@@ -1,7 +1,7 @@
 //! The JSON Schemas of definition files: published as the program writes them, and in step with what it reads.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -278,6 +278,107 @@ fn schemas_have_exactly_the_keys_that_are_read() {
         assert_eq!(keys, read, "{kind:?} {table:?}");
         assert_eq!(object["additionalProperties"], false, "{kind:?} {table:?}");
     }
+}
+
+/// What a table of `docs/definitions.md` or an object of a schema has: its keys, and which of them are required.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Described {
+    keys: BTreeSet<String>,
+    required: BTreeSet<String>,
+}
+
+/// The tables of keys below each heading, by the name of the table that they are in: none for the file itself.
+fn described(document: &str) -> BTreeMap<(String, String), Described> {
+    let mut tables: BTreeMap<(String, String), Described> = BTreeMap::new();
+    let (mut heading, mut table, mut of_keys) = (String::new(), String::new(), false);
+    let bare = |name: &str| name.trim_matches(['`', '[', ']']).to_owned();
+    for line in document.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        match cells.as_slice() {
+            [text] => {
+                of_keys = false;
+                if let Some(name) = text.strip_prefix("## ") {
+                    name.clone_into(&mut heading);
+                    table.clear();
+                } else if text.starts_with("`[") {
+                    table = bare(text.split(',').next().unwrap());
+                    tables
+                        .entry((heading.clone(), String::new()))
+                        .or_default()
+                        .keys
+                        .insert(table.clone());
+                }
+            }
+            ["", "key", "form", "says", ""] => of_keys = true,
+            ["", name, _, says, ""] if of_keys && name.starts_with('`') => {
+                let described = tables.entry((heading.clone(), table.clone())).or_default();
+                let is_new = described.keys.insert(bare(name));
+                assert!(is_new, "{heading}: {name} is there twice");
+                if says.split("; ").any(|part| part == "required") {
+                    described.required.insert(bare(name));
+                }
+            }
+            _ => {}
+        }
+    }
+    tables
+}
+
+/// The object that a key of a schema holds, or holds a list of, if it has keys of its own.
+fn object<'s>(schema: &'s Value, value: &'s Value) -> Option<&'s Value> {
+    let inner = value["anyOf"].as_array().into_iter().flatten();
+    let mut values = inner.chain([value, &value["items"]]);
+    values.find_map(|value| {
+        let name = value["$ref"].as_str()?.strip_prefix("#/$defs/")?;
+        let found = &schema["$defs"][name];
+        found["properties"].is_object().then_some(found)
+    })
+}
+
+fn keys(object: &Value) -> Described {
+    let required = object["required"].as_array().into_iter().flatten();
+    Described {
+        keys: object["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect(),
+        required: required
+            .map(|key| key.as_str().unwrap().to_owned())
+            .collect(),
+    }
+}
+
+/// Every key of every definition is described, and nothing that is not one.
+#[test]
+fn definitions_are_described_with_all_their_keys() {
+    let document = fs::read_to_string(repository().join("docs/definitions.md")).unwrap();
+    let mut expected = BTreeMap::new();
+    for (kind, heading) in [
+        (SchemaKind::Capability, "capability.toml"),
+        (SchemaKind::Suite, "suite.toml"),
+        (SchemaKind::Platform, "platform.toml"),
+        (SchemaKind::Release, "RELEASE.toml"),
+        (SchemaKind::Licenses, "licenses.toml"),
+    ] {
+        let path = repository().join("docs/schemas").join(kind.file_name());
+        let published: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let properties = published["properties"].as_object().unwrap();
+        // The keys of substitutes are the modes, a form of values like others.
+        for (key, value) in properties.iter().filter(|(key, _)| *key != "substitutes") {
+            if let Some(object) = object(&published, value) {
+                expected.insert((heading.to_owned(), key.clone()), keys(object));
+            }
+        }
+        expected.insert((heading.to_owned(), String::new()), keys(&published));
+    }
+    assert_eq!(expected.len(), SchemaKind::ALL.len() + 5);
+    let found = described(&document);
+    for (table, keys) in &expected {
+        assert_eq!(found.get(table), Some(keys), "{table:?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{:?}", found.keys());
 }
 
 #[test]
