@@ -70,10 +70,33 @@ fn is_plain(outcome: Outcome) {
     }
 }
 
+/// Text that moves the cursor, begins lines, and hides what follows.
+const TRICKS: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\r\nEVIL\u{202e}\u{2066}\u{200b}\u{2028}EVIL\u{9b}2J";
+
+/// A bundle of a release that was changed, with [`TRICKS`] wherever it then says `EVIL`.
+fn with_tricks(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut parts = with_release(change);
+    // Canonical JSON has no way to write these characters, but JSON has.
+    let escaped = serde_json::to_string(TRICKS).unwrap();
+    let release = String::from_utf8(parts.members[0].1.clone()).unwrap();
+    let release = release.replace("\"EVIL\"", &escaped).into_bytes();
+    let delivery = String::from_utf8(parts.members[1].1.clone()).unwrap();
+    let [old, new] = [&parts.members[0].1, &release].map(|r| Digest::of(r));
+    parts.members[1].1 = delivery.replace(&old.to_hex(), &new.to_hex()).into_bytes();
+    parts.members[0].1 = release;
+    let provenance = statement(new).to_string();
+    let provenance = ["acme", "pkg:generic/maker@1", "acme-2.5.0.toml"]
+        .iter()
+        .fold(provenance, |text, value| {
+            text.replace(&format!("\"{value}\""), &escaped)
+        });
+    parts.members[2].1 = attest(PAYLOAD_TYPE, provenance.into_bytes(), &[RELEASE]);
+    signed(parts.members).bytes()
+}
+
 #[test]
 fn texts_of_content_cannot_play_with_a_terminal() {
-    let evil = "\u{1b}[2J\u{1b}]0;x\u{7}\r\nEVIL\u{202e}\u{2066}\u{200b}\u{2028}EVIL\u{9b}2J";
-    let mut parts = with_release(|release| {
+    let bundle = with_tricks(|release| {
         for capability in release["capabilities"].as_array_mut().unwrap() {
             capability["description"] = json!("EVIL");
             capability["license"] = json!("EVIL");
@@ -95,22 +118,7 @@ fn texts_of_content_cannot_play_with_a_terminal() {
         release["changes"] = json!(["EVIL"]);
         release["fixes"] = json!(["EVIL"]);
     });
-    // Canonical JSON has no way to write these characters, but JSON has.
-    let escaped = serde_json::to_string(evil).unwrap();
-    let release = String::from_utf8(parts.members[0].1.clone()).unwrap();
-    let release = release.replace("\"EVIL\"", &escaped).into_bytes();
-    let delivery = String::from_utf8(parts.members[1].1.clone()).unwrap();
-    let [old, new] = [&parts.members[0].1, &release].map(|r| Digest::of(r));
-    parts.members[1].1 = delivery.replace(&old.to_hex(), &new.to_hex()).into_bytes();
-    parts.members[0].1 = release;
-    let provenance = statement(new).to_string();
-    let provenance = ["acme", "pkg:generic/maker@1", "acme-2.5.0.toml"]
-        .iter()
-        .fold(provenance, |text, value| {
-            text.replace(&format!("\"{value}\""), &escaped)
-        });
-    parts.members[2].1 = attest(PAYLOAD_TYPE, provenance.into_bytes(), &[RELEASE]);
-    let (sandbox, site) = arrives(signed(parts.members).bytes());
+    let (sandbox, site) = arrives(bundle);
 
     is_plain(verifier(&sandbox, "verify").run());
     for section in [
@@ -131,6 +139,45 @@ fn texts_of_content_cannot_play_with_a_terminal() {
     for command in ["status", "history", "fsck"] {
         is_plain(site.installer(args![command]));
     }
+}
+
+/// What a release says of the machines it is for is shown where this machine is none of them.
+#[test]
+fn a_refusal_shows_hostile_platforms_escaped() {
+    let bundle = with_tricks(|release| release["platforms"] = json!(["EVIL", "EVIL/arm64"]));
+    let (sandbox, site) = arrives(bundle);
+    let bundle = sandbox.join("x.bundle");
+    for command in [
+        args!["plan", bundle].to_vec(),
+        args!["apply", bundle, "--yes"].to_vec(),
+    ] {
+        let refused = site.installer(&command);
+        assert_eq!(refused.code(), Some(4), "{refused}");
+        let said = site.installer(&command).exits(4);
+        assert!(
+            said.stderr
+                .contains("the release is for \\u{1b}[2J\\u{1b}]0;x\\u{7}\\r\\nEVIL\\u{202e}"),
+            "{}",
+            said.stderr
+        );
+        is_plain(refused);
+    }
+    assert_eq!(site.current(), None);
+    // The vendor's tool says the same of the same facts.
+    let facts = sandbox.join("facts.json");
+    site.installer(args!["facts", "-o", facts]).ok();
+    let root = sandbox.join("root.json");
+    let bundler = sandbox.program("sealift-bundler");
+    let compared = bundler
+        .args(args![
+            "compat", bundle, bundle, "--root", root, "--site", facts
+        ])
+        .run();
+    assert!(
+        compared.to_string().contains("[platform-mismatch]"),
+        "{compared}"
+    );
+    is_plain(compared);
 }
 
 /// The sample with this health check for its first capability.
