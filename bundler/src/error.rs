@@ -14,7 +14,7 @@ sealift_verifier::codes! {
     /// The command line asks for something that makes no sense.
     Usage = "usage", "see --help";
     /// A definition has problems; each of them is listed.
-    DefinitionInvalid = "definition-invalid", "correct the places listed, then run `sealift-bundler check` again";
+    DefinitionInvalid = "definition-invalid", "correct the places listed, then run the command again";
     /// A file or folder that a definition names is not there.
     FileMissing = "file-missing", "paths are relative to the file that names them; is it built, and is its name right?";
     /// A definition file is larger than 1 MiB.
@@ -60,7 +60,7 @@ sealift_verifier::codes! {
     /// A version that the catalog does not have, or that does not enter by itself.
     VersionMissing = "version-missing", "name a version that is there, or add it to the catalog";
     /// A capability that the catalog does not have.
-    CapabilityUnknown = "capability-unknown", "correct the name, or add the capability to the catalog";
+    CapabilityUnknown = "capability-unknown", "`sealift-bundler tree` shows what a release has; correct the name, or add the capability to the catalog";
     /// A suite that the catalog does not have.
     SuiteUnknown = "suite-unknown", "correct the name, or add the suite to the catalog";
     /// A platform that the catalog does not have.
@@ -145,7 +145,7 @@ sealift_verifier::codes! {
 pub enum Error {
     /// Definitions that cannot be built from, with all that is wrong with them.
     #[error(transparent)]
-    Problems(#[from] Problems),
+    Problems(Problems),
     /// What the reading of a bundle refused.
     #[error(transparent)]
     Verifier(#[from] sealift_verifier::Error),
@@ -162,6 +162,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What failed ([`Code`]), on what, and why.
 pub type OwnError = Refusal<Code>;
+
+impl From<Problems> for Error {
+    /// What only the command line leaves open is no fault of the definitions, and is told as a failure of its own.
+    fn from(problems: Problems) -> Self {
+        match problems.all() {
+            [one] if one.code == Code::ModeAmbiguous => {
+                Self::new(one.code, one.at.to_string(), one.message.as_str())
+            }
+            _ => Self::Problems(problems),
+        }
+    }
+}
 
 impl Error {
     /// An error about `subject`, a path or a name, with what exactly is wrong.

@@ -166,6 +166,11 @@ impl Problems {
         (!problems.is_empty()).then_some(Self(problems))
     }
 
+    /// The problems, or, if there are none, that nothing explains why there is no answer.
+    pub(crate) fn some(problems: Vec<Problem>, file: &Path) -> Self {
+        Self::of(problems).unwrap_or_else(|| Self::unexplained(file))
+    }
+
     /// What to say where nothing else explains why there is no plan.
     pub(crate) fn unexplained(file: &Path) -> Self {
         let at = Place::of_file(file);

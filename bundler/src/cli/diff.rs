@@ -9,13 +9,13 @@ use std::{
 use sealift_verifier::{
     bundle::{Bundle, Trust},
     limits,
-    release::Content,
+    release::{Content, Mode},
 };
 use serde_json::json;
 
 use super::{Answer, Surroundings};
 use crate::{
-    collect,
+    collect::{self, Options},
     diff::{Side, diff},
     error::{Code, Error, Result},
     manifest,
@@ -36,6 +36,9 @@ pub(super) struct Args {
     /// A trusted root, or the folder that holds 1.root.json; needed where one side is a bundle
     #[arg(long, value_name = "PATH")]
     root: Option<PathBuf>,
+    /// The mode that definitions are resolved for
+    #[arg(long)]
+    mode: Option<Mode>,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
@@ -50,7 +53,11 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
 
 fn side(path: &Path, args: &Args, around: &Surroundings) -> Result<Side> {
     if path.extension().is_some_and(|e| e == "toml") {
-        return manifest::release_of(&collect::plan(path, &around.options()?)?);
+        let options = Options {
+            mode: args.mode,
+            ..around.options()?
+        };
+        return manifest::release_of(&collect::plan(path, &options)?);
     }
     let Some(root) = &args.root else {
         let detail = "is compared only after it was verified: add --root";

@@ -20,6 +20,7 @@ pub fn code(error: &Error) -> u8 {
     match error {
         Error::Verifier(error) if error.kind().is_not_authentic() => NOT_AUTHENTIC,
         _ if error.code() == Code::Usage.name() => USAGE,
+        _ if error.kind() == Some(Code::ModeAmbiguous) => USAGE,
         _ => FAILED,
     }
 }

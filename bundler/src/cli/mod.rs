@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod compat;
 mod completions;
+mod decided;
 mod diff;
 pub mod exit;
 mod man;

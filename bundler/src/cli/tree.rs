@@ -3,21 +3,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    path::PathBuf,
 };
 
 use sealift_verifier::{
     path::Name,
-    release::{Decision, Mode, Rule},
+    release::{Decision, Rule},
 };
 use serde_json::json;
 
-use super::{Answer, Surroundings};
+use super::{
+    Answer, Surroundings,
+    decided::{Asked, Decided},
+};
 use crate::{
     collect::Definitions,
     error::Result,
     lock::{Locked, LockedCapability, LockedOut, Standing},
-    problem::Problems,
 };
 
 /// Show what a release is made of, and what requires what
@@ -25,20 +26,16 @@ use crate::{
 /// Reads the lock if there is one, and says if it is stale.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The release definition
-    #[arg(value_name = "RELEASE.toml")]
-    definition: PathBuf,
-    /// The mode, if the release is for several
-    #[arg(long)]
-    mode: Option<Mode>,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let failed = |problems| {
-        Problems::of(problems).unwrap_or_else(|| Problems::unexplained(&args.definition))
-    };
-    let definitions = Definitions::read(&args.definition, around.epoch()?).map_err(failed)?;
-    let (locked, standing) = definitions.decided(args.mode).map_err(failed)?;
+    let Decided {
+        definitions,
+        locked,
+        standing,
+    } = args.asked.decide(around)?;
     let tree = Tree::of(&definitions, &locked);
     Ok(Answer {
         text: tree.text(standing),

@@ -1,19 +1,22 @@
 //! `why`: why a capability is in a release, why in this version, and why in none of the later ones.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use sealift_verifier::{path::Name, release::Mode};
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::{Answer, Surroundings};
+use super::{
+    Answer, Surroundings,
+    decided::{Asked, Decided},
+};
 use crate::{
     catalog::Entry,
     collect::Definitions,
     definition::{CapabilityDefinition, Located, Wanted},
-    error::{Code, Error, Result},
-    lock::{Locked, LockedCapability, Standing},
-    problem::{Place, Problems},
+    error::Result,
+    lock::{Locked, LockedCapability, Standing, unknown},
+    problem::Place,
     resolve::meets,
 };
 
@@ -23,23 +26,19 @@ use crate::{
 /// Reads the lock if there is one, and says if it is stale.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The release definition
-    #[arg(value_name = "RELEASE.toml")]
-    definition: PathBuf,
+    #[command(flatten)]
+    asked: Asked,
     /// The capability
     #[arg(value_name = "CAPABILITY")]
     name: Name,
-    /// The mode, if the release is for several
-    #[arg(long)]
-    mode: Option<Mode>,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let failed = |problems| {
-        Problems::of(problems).unwrap_or_else(|| Problems::unexplained(&args.definition))
-    };
-    let definitions = Definitions::read(&args.definition, around.epoch()?).map_err(failed)?;
-    let (locked, standing) = definitions.decided(args.mode).map_err(failed)?;
+    let Decided {
+        definitions,
+        locked,
+        standing,
+    } = args.asked.decide(around)?;
     let why = Why {
         definitions: &definitions,
         locked: &locked,
@@ -118,17 +117,8 @@ impl<'a> Why<'a> {
     fn absent(&self, name: &Name) -> Result<Answer> {
         let out = self.locked.left_out.iter().find(|out| out.name == *name);
         let Some(out) = out else {
-            let known = self.definitions.catalog.capabilities.contains_key(name);
-            let detail = if known {
-                "is not in this release: nothing asks for it"
-            } else {
-                "is not in the catalog"
-            };
-            return Err(Error::new(
-                Code::CapabilityUnknown,
-                name.to_string(),
-                detail,
-            ));
+            let here = std::slice::from_ref(self.locked);
+            return Err(unknown(self.definitions, here, std::slice::from_ref(name)));
         };
         let mode = self.locked.mode.map_or("this mode", Mode::name);
         let mut text = match &out.substitute {

@@ -17,7 +17,7 @@ use sealift_verifier::{
 use semver::Version;
 use serde_json::{Value, json};
 
-pub(crate) use self::settle::{Keep, Settled, settle};
+pub(crate) use self::settle::{Keep, Settled, settle, unknown};
 use crate::{
     collect::Definitions,
     resolve::{Preferred, Resolved},
@@ -381,7 +381,8 @@ impl Difference {
         let why = match self.change {
             Change::Changed => "its definition has changed".to_owned(),
             Change::Removed => String::new(),
-            _ => self.why.clone(),
+            Change::Reason => format!("only the reason changes: {}", self.why),
+            Change::Added | Change::Moved => self.why.clone(),
         };
         let name = format!("{}{}", self.level.word(), self.name);
         [sign.to_owned(), name, versions, why]

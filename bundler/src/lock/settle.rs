@@ -8,8 +8,8 @@ use super::{Difference, Lock, LockFile, Locked, differences, path_of};
 use crate::{
     collect::Definitions,
     definition::is_near,
-    error::Code,
-    problem::{Place, Problem, Problems},
+    error::{Code, Error, Result},
+    problem::{Problem, Problems},
     resolve::Preferred,
 };
 
@@ -38,26 +38,30 @@ pub(crate) struct Settled {
 /// Decides on the versions of a release definition for some modes, or for its own.
 ///
 /// # Errors
-/// All problems at once: of definitions, of the old lock, and why there is no answer.
+/// All problems at once: of definitions, of the old lock, and why there is no answer. Else, with
+/// [`Code::CapabilityUnknown`], what may move and is not in the release.
 pub(crate) fn settle(
     definition: &Path,
     source_date_epoch: Option<i64>,
     modes: &[Mode],
     keep: Keep<'_>,
-) -> Result<Settled, Problems> {
-    settle_all(definition, source_date_epoch, modes, keep).map_err(|problems| {
-        Problems::of(problems).unwrap_or_else(|| Problems::unexplained(definition))
-    })
+) -> Result<Settled> {
+    let failed = |problems| Problems::some(problems, definition);
+    let definitions = Definitions::read(definition, source_date_epoch).map_err(failed)?;
+    let (settled, free) = settle_all(&definitions, modes, keep).map_err(failed)?;
+    match free.as_slice() {
+        [] => Ok(settled),
+        names => Err(unknown(&definitions, &settled.lock.resolutions, names)),
+    }
 }
 
+/// The new lock, and what may move and is in no release.
 fn settle_all(
-    definition: &Path,
-    source_date_epoch: Option<i64>,
+    definitions: &Definitions,
     modes: &[Mode],
     keep: Keep<'_>,
-) -> Result<Settled, Vec<Problem>> {
-    let definitions = Definitions::read(definition, source_date_epoch)?;
-    let path = path_of(definition);
+) -> Result<(Settled, Vec<Name>), Vec<Problem>> {
+    let path = path_of(&definitions.file);
     let old = LockFile::read(&path)?.map(|file| file.lock);
     let release = &definitions.release;
     let (product, version) = (release.product.clone(), release.version.clone());
@@ -75,7 +79,7 @@ fn settle_all(
         let preferred = before.map_or_else(Preferred::default, |locked| preferred(locked, keep));
         match definitions.resolve(mode, &preferred) {
             Ok(resolved) => {
-                let locked = Locked::new(&definitions, mode, &resolved);
+                let locked = Locked::new(definitions, mode, &resolved);
                 free.retain(|name| {
                     !locked.speaks_of(name) && !before.is_some_and(|l| l.speaks_of(name))
                 });
@@ -84,12 +88,6 @@ fn settle_all(
             }
             Err(more) => problems.extend(more),
         }
-    }
-    if problems.is_empty() {
-        problems.extend(
-            free.iter()
-                .map(|name| unknown(&definitions, &resolutions, name)),
-        );
     }
     let (Some(product), Some(version), true) = (product, version, problems.is_empty()) else {
         return Err(problems);
@@ -111,12 +109,13 @@ fn settle_all(
         version,
         resolutions,
     };
-    Ok(Settled {
+    let settled = Settled {
         is_new: old.as_ref() != Some(&lock),
         path,
         lock,
         changes,
-    })
+    };
+    Ok((settled, free))
 }
 
 fn preferred(locked: &Locked, keep: Keep<'_>) -> Preferred {
@@ -134,22 +133,26 @@ fn preferred(locked: &Locked, keep: Keep<'_>) -> Preferred {
     preferred
 }
 
-/// Something is to move that is not in the release.
-fn unknown(definitions: &Definitions, resolutions: &[Locked], name: &Name) -> Problem {
-    let at = Place::of_file(&definitions.file);
-    let names = resolutions.iter().flat_map(|locked| &locked.capabilities);
-    let near = names
-        .map(|c| c.name.as_str())
-        .find(|other| is_near(name.as_str(), other));
-    let problem = Problem::new(
-        &at,
-        Code::CapabilityUnknown,
-        format!("the release has no {name}"),
-    );
-    match near {
-        Some(near) => problem.with_hint(format!("did you mean {near}?")),
-        None => problem.with_hint("`sealift-bundler tree` shows what it has"),
-    }
+/// What a person names that is not in the release.
+pub(crate) fn unknown(definitions: &Definitions, resolutions: &[Locked], names: &[Name]) -> Error {
+    let catalog = &definitions.catalog;
+    let there = || resolutions.iter().flat_map(|locked| &locked.capabilities);
+    let told = names.iter().map(|name| {
+        if catalog.capabilities.contains_key(name) || catalog.suites.contains_key(name) {
+            return format!("{name} is not in this release: nothing asks for it");
+        }
+        let near = there().find(|other| is_near(name.as_str(), other.name.as_str()));
+        match near {
+            Some(near) => {
+                let near = &near.name;
+                format!("{name} is not in the catalog; did you mean {near}?")
+            }
+            None => format!("{name} is not in the catalog"),
+        }
+    });
+    let told: Vec<String> = told.collect();
+    let subject = definitions.file.display().to_string();
+    Error::new(Code::CapabilityUnknown, subject, told.join("; "))
 }
 
 impl Locked {

@@ -68,7 +68,7 @@ RELEASE.toml:8:1: capabilities.web/none: the release pins web/none to 1.0.0, but
 {FOLDER}/capability.toml:10:1: health[0].interval: "10": is not an integer with ms, s or m [duration-invalid]
   hint: write an integer and ms, s or m, such as "10s"; at most 24 hours
 13 problems found
-  hint: correct the places listed, then run `sealift-bundler check` again
+  hint: correct the places listed, then run the command again
 "#
     );
     assert_eq!(ran.stderr, expected);

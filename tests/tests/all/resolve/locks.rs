@@ -77,6 +77,16 @@ fn a_lock_that_says_something_else_is_refused_with_the_difference() {
     catalog.capability("core/api 2.1.0", "");
     catalog.run(&["check", "acme-2.5.0.toml"]).ok();
     catalog.release("[capabilities]\n\"core/web\" = \"*\"\n\"core/api\" = \"2.1.0\"\n");
+    let said = catalog
+        .run(&["resolve", "acme-2.5.0.toml", "--dry-run"])
+        .ok();
+    assert!(
+        said.text().contains(
+            "  ~ core/api  2.1.0  only the reason changes: pinned; required by core/web 1.2.0\n"
+        ),
+        "{}",
+        said.text()
+    );
     stale(
         &catalog,
         "core/api 2.1.0 is there for another reason: pinned; required by core/web 1.2.0",
@@ -176,6 +186,24 @@ fn several_modes_are_built_in_one_run() {
         assert!(said.stderr.contains(message), "{}", said.stderr);
     }
     assert!(!catalog.lock().exists());
+    // Which one is meant is for the command line to say, not for the definition.
+    let ask: [&[&str]; 4] = [
+        &["tree", "acme-2.5.0.toml"],
+        &["why", "acme-2.5.0.toml", "db/big"],
+        &["diff", "acme-2.5.0.toml", "acme-2.5.0.toml"],
+        &["compat", "acme-2.5.0.toml", "acme-2.5.0.toml"],
+    ];
+    for command in ask {
+        let said = catalog.run(command).exits(2);
+        assert_eq!(
+            said.stderr,
+            "error[mode-ambiguous]: acme-2.5.0.toml: modes: the release is for several: saas, edge\n  \
+             hint: choose one with --mode\n"
+        );
+        let said = catalog.run(&[command, &["--mode", "edge"]].concat()).said();
+        assert_eq!(said.stderr, "");
+        assert!(said.text().contains("acme 2.5.0") || said.text().contains("db/"));
+    }
     catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
     build("acme-{mode}.bundle").ok();
     for (mode, capability) in [("saas", "db/big"), ("edge", "db/small")] {
@@ -233,7 +261,26 @@ fn a_release_is_explained() {
          \x20 core/api 2.1.0\n\
          there is no lock: `sealift-bundler resolve` writes it\n"
     );
-    catalog
-        .run(&["why", "acme-2.5.0.toml", "core/none"])
-        .fails_with("capability-unknown");
+    // Whatever is asked, what is not there is told in the same words.
+    for (name, told) in [
+        ("core/none", "core/none is not in the catalog\n"),
+        (
+            "core/apo",
+            "core/apo is not in the catalog; did you mean core/api?\n",
+        ),
+        (
+            "core/old",
+            "core/old is not in this release: nothing asks for it\n",
+        ),
+    ] {
+        catalog.versions("core/old", &["1.0.0"]);
+        for command in ["why", "update"] {
+            let said = catalog
+                .run(&[command, "acme-2.5.0.toml", name])
+                .fails_with("capability-unknown");
+            let line = format!("error[capability-unknown]: acme-2.5.0.toml: {told}");
+            assert!(said.stderr.starts_with(&line), "{}", said.stderr);
+        }
+    }
+    assert!(!catalog.lock().exists());
 }
