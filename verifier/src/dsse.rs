@@ -4,18 +4,18 @@
 //! The type is signed with the payload, so that nothing that was signed for one purpose serves another: whoever
 //! verifies says which type it expects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
     base64,
-    digest::{hex, unhex},
+    digest::{Digest, hex, unhex},
     error::{Code, Error, Result},
     json::{self, AuthenticBytes},
     limits,
-    tuf::{ED25519, KeyHolder, Role, Root, Signature, verify_threshold},
+    tuf::{ED25519, Key, KeyHolder, Role, Signature, verify_threshold},
 };
 
 /// An envelope as it was read. Its payload is to be had only by verifying it.
@@ -24,6 +24,34 @@ pub struct Envelope {
     payload_type: String,
     payload: Vec<u8>,
     signatures: Vec<Signature>,
+}
+
+/// What an envelope of one type holds.
+pub trait Statement: DeserializeOwned + Serialize {
+    /// The type of the payload, a media type.
+    const TYPE: &'static str;
+    /// The version that this program reads and writes.
+    const FORMAT: u32;
+
+    /// The version that it has.
+    fn format(&self) -> u32;
+
+    /// Rules that the types do not hold by themselves; a refusal says what is wrong, of `it`.
+    fn check(&self) -> Result<(), String>;
+
+    /// Reads a payload; `subject` names it in errors.
+    fn parse(payload: &[u8], subject: &str) -> Result<Self> {
+        let bad = |detail: String| Error::new(Code::BadMetadata, subject, detail);
+        let value = json::parse(payload, subject)?;
+        let format = value.get("format").and_then(serde_json::Value::as_u64);
+        if let Some(format) = format.filter(|format| *format != u64::from(Self::FORMAT)) {
+            let detail = format!("has format {format}, this program reads {}", Self::FORMAT);
+            return Err(Error::new(Code::UnsupportedFormat, subject, detail));
+        }
+        let statement: Self = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+        statement.check().map_err(bad)?;
+        Ok(statement)
+    }
 }
 
 /// How an envelope is written. DSSE leaves key ids to taste; here each signature says whose it is.
@@ -50,6 +78,15 @@ impl Envelope {
             payload,
             signatures: Vec::new(),
         }
+    }
+
+    /// A statement that nobody has signed yet. It is checked: nobody should sign what nobody would accept.
+    pub fn of<S: Statement>(statement: &S) -> Result<Self> {
+        let bad = |detail: String| Error::new(Code::BadMetadata, "statement", detail);
+        statement.check().map_err(bad)?;
+        // Not canonical JSON, which has no form for texts of several lines; the bytes are signed as they are.
+        let payload = serde_json::to_vec(statement).map_err(|e| bad(e.to_string()))?;
+        Ok(Self::new(S::TYPE, payload))
     }
 
     /// Reads an envelope of at most [`limits::ENVELOPE_BYTES`] and [`limits::ENVELOPE_SIGNATURES`]; `subject`
@@ -135,16 +172,13 @@ impl Envelope {
     pub fn verify(
         &self,
         expected: &str,
-        root: &Root,
+        keys: &BTreeMap<String, Key>,
         role: &Role,
         subject: &str,
     ) -> Result<(AuthenticBytes<'_>, Vec<KeyHolder>)> {
-        if self.payload_type != expected {
-            let detail = format!("is of the type {:?}, not {expected:?}", self.payload_type);
-            return Err(Error::new(Code::BadMetadata, subject, detail));
-        }
+        self.expect_type(expected, subject)?;
         let signers = verify_threshold(
-            root,
+            keys,
             role,
             &self.message(),
             &self.signatures,
@@ -153,16 +187,48 @@ impl Envelope {
         )?;
         Ok((AuthenticBytes::from_signers(&self.payload), signers))
     }
+
+    /// The statement that it holds, and who signed it; see [`Envelope::verify`].
+    pub fn open<S: Statement>(
+        &self,
+        keys: &BTreeMap<String, Key>,
+        role: &Role,
+        subject: &str,
+    ) -> Result<(S, Vec<KeyHolder>)> {
+        let (payload, signers) = self.verify(S::TYPE, keys, role, subject)?;
+        Ok((S::parse(payload.as_bytes(), subject)?, signers))
+    }
+
+    /// The statement that it claims to hold, whoever signed it: to show it, never to decide by it.
+    pub fn claimed<S: Statement>(&self, subject: &str) -> Result<S> {
+        self.expect_type(S::TYPE, subject)?;
+        S::parse(&self.payload, subject)
+    }
+
+    /// The SHA-256 of the payload, which other statements name it by.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.payload)
+    }
+
+    /// What type the payload is said to be of.
+    pub fn payload_type(&self) -> &str {
+        &self.payload_type
+    }
+
+    fn expect_type(&self, expected: &str, subject: &str) -> Result<()> {
+        if self.payload_type == expected {
+            return Ok(());
+        }
+        let detail = format!("is of the type {:?}, not {expected:?}", self.payload_type);
+        Err(Error::new(Code::BadMetadata, subject, detail))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use ed25519_dalek::{Signer as _, SigningKey};
 
     use super::*;
-    use crate::tuf::Key;
 
     const TYPE: &str = "text/plain";
 
@@ -178,18 +244,11 @@ mod tests {
         public(number).id().unwrap()
     }
 
-    /// A root with keys 1 and 2, the first of them under a second name too.
-    fn root() -> Root {
+    /// Keys 1 and 2, the first of them under a second name too.
+    fn keys() -> BTreeMap<String, Key> {
         let mut keys: BTreeMap<_, _> = [1, 2].map(|n| (id(n), public(n))).into();
         keys.insert("again".into(), public(1));
-        Root {
-            version: 1,
-            expires: "2031-01-01T00:00:00Z".parse().unwrap(),
-            consistent_snapshot: false,
-            keys,
-            roles: BTreeMap::new(),
-            sealift: None,
-        }
+        keys
     }
 
     fn role(threshold: u64) -> Role {
@@ -215,7 +274,7 @@ mod tests {
         let again = Envelope::parse(&envelope.to_bytes(), "x").unwrap();
         assert_eq!(again, *envelope);
         again
-            .verify(expected, &root(), &role(threshold), "x")
+            .verify(expected, &keys(), &role(threshold), "x")
             .map(|(_, signers)| signers.len())
             .map_err(|e| e.kind())
     }
@@ -232,8 +291,7 @@ mod tests {
     #[test]
     fn a_payload_is_had_from_those_only_who_may_sign_it() {
         let both = signed(b"hello", &[(1, id(1)), (2, id(2))]);
-        let root = root();
-        let (payload, signers) = both.verify(TYPE, &root, &role(2), "x").unwrap();
+        let (payload, signers) = both.verify(TYPE, &keys(), &role(2), "x").unwrap();
         assert_eq!((payload.as_bytes(), signers.len()), (&b"hello"[..], 2));
         assert_eq!(code(&both, TYPE, 2), Ok(2));
         assert_eq!(code(&both, "text/html", 1), Err(Code::BadMetadata));

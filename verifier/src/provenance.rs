@@ -138,7 +138,7 @@ impl Provenance {
         };
         let envelope = Envelope::parse(bytes.as_bytes(), MEMBER).map_err(invalid)?;
         let (payload, signers) = envelope
-            .verify(PAYLOAD_TYPE, root, &role, MEMBER)
+            .verify(PAYLOAD_TYPE, &root.keys, &role, MEMBER)
             .map_err(invalid)?;
         let statement = Statement::parse(&payload)?;
         let about = |subject: &Resource| {

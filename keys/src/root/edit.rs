@@ -50,7 +50,7 @@ pub fn first(plan: &FirstRoot<'_>) -> Result<Root> {
             .collect(),
         sealift: Some(SealiftRoles {
             development: plan.development,
-            license: None,
+            ..SealiftRoles::default()
         }),
     };
     let (root_keys, root_threshold) = plan.root;

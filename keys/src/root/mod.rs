@@ -93,7 +93,14 @@ impl RootFile {
             ..by.role(RoleName::Root)?.clone()
         };
         let (message, signatures) = (self.signed.message(), self.signed.signatures());
-        match verify_threshold(by, &anybody, message, signatures, ED25519, &self.subject) {
+        match verify_threshold(
+            &by.keys,
+            &anybody,
+            message,
+            signatures,
+            ED25519,
+            &self.subject,
+        ) {
             Err(e) if e.kind() == VerifierCode::ThresholdNotMet => Ok(Vec::new()),
             counted => Ok(counted?),
         }
@@ -102,7 +109,7 @@ impl RootFile {
     /// Refuses a root that does not meet its own threshold.
     pub fn verify_by_itself(&self) -> Result<()> {
         verify_threshold(
-            &self.root,
+            &self.root.keys,
             self.root.role(RoleName::Root)?,
             self.signed.message(),
             self.signed.signatures(),

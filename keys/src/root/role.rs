@@ -15,11 +15,13 @@ pub enum KeyRole {
     Release,
     /// Signs licenses.
     License,
+    /// Signs the policies of sites, in the root of a customer.
+    Policy,
 }
 
 impl KeyRole {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Root, Self::Release, Self::License];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Root, Self::Release, Self::License, Self::Policy];
 
     /// The name that people write.
     pub const fn name(self) -> &'static str {
@@ -27,24 +29,26 @@ impl KeyRole {
             Self::Root => "root",
             Self::Release => "release",
             Self::License => "license",
+            Self::Policy => "policy",
         }
     }
 
-    /// TUF's roles behind it; none for licenses, which TUF has no role for.
+    /// TUF's roles behind it; none for licenses and policies, which TUF has no role for.
     const fn tuf(self) -> &'static [RoleName] {
         match self {
             Self::Root => &[RoleName::Root],
             Self::Release => &[RoleName::Targets, RoleName::Snapshot, RoleName::Timestamp],
-            Self::License => &[],
+            Self::License | Self::Policy => &[],
         }
     }
 
     /// The entries of `root` for this role: one, for releases three, or none.
     pub fn entries(self, root: &Root) -> Vec<&Role> {
-        let license = root.sealift.as_ref().and_then(|s| s.license.as_ref());
+        let extra = root.sealift.as_ref();
         match self {
-            Self::License => license.into_iter().collect(),
-            _ => self
+            Self::License => extra.and_then(|s| s.license.as_ref()).into_iter().collect(),
+            Self::Policy => extra.and_then(|s| s.policy.as_ref()).into_iter().collect(),
+            Self::Root | Self::Release => self
                 .tuf()
                 .iter()
                 .filter_map(|role| root.role(*role).ok())
@@ -52,11 +56,15 @@ impl KeyRole {
         }
     }
 
-    /// The same, to change them. A root without keys for licenses gets an empty entry for them.
+    /// The same, to change them. A root without keys for what TUF has no role for gets an empty entry for it.
     pub(super) fn entries_mut(self, root: &mut Root) -> Vec<&mut Role> {
-        if self == Self::License {
-            let license = &mut root.sealift.get_or_insert_default().license;
-            return vec![license.get_or_insert_with(|| Role {
+        let extra = match self {
+            Self::License => Some(&mut root.sealift.get_or_insert_default().license),
+            Self::Policy => Some(&mut root.sealift.get_or_insert_default().policy),
+            Self::Root | Self::Release => None,
+        };
+        if let Some(extra) = extra {
+            return vec![extra.get_or_insert_with(|| Role {
                 keyids: Vec::new(),
                 threshold: 1,
             })];

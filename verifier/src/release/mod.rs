@@ -61,6 +61,12 @@ pub struct Release {
     /// The severity of the worst that this release corrects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
+    /// Whether it takes a license to install it. One that asks for entitlements always does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub licensed: bool,
+    /// Whether licenses cover it even if it was published after their maintenance date: for critical corrections.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance_exempt: bool,
     /// Advisories that the release corrects, such as `CVE-2026-1234`. Sorted, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<String>,
@@ -487,6 +493,8 @@ impl Release {
             release_type: None,
             upgrade_from: None,
             severity: None,
+            licensed: false,
+            maintenance_exempt: false,
             fixes: Vec::new(),
             changes: Vec::new(),
             resolution: Resolution::default(),
@@ -521,6 +529,9 @@ impl Release {
             if let Some(outer) = above(inner).find(|outer| names.contains(outer)) {
                 return bad(format!("{inner} lies inside {outer}"));
             }
+        }
+        if self.maintenance_exempt && self.severity != Some(Severity::Critical) {
+            return bad("is for those without maintenance, and not critical".into());
         }
         let once = |list: &[String]| list.is_sorted_by(|a, b| a < b);
         let resolution = &self.resolution;
@@ -587,6 +598,11 @@ impl Release {
             }
         }
         Ok(())
+    }
+
+    /// Whether it takes a license to install it.
+    pub fn is_licensed(&self) -> bool {
+        self.licensed || self.capabilities.iter().any(|c| !c.entitlements.is_empty())
     }
 
     /// All artifacts with their capabilities, in the order of the manifest.

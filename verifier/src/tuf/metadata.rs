@@ -101,6 +101,21 @@ pub struct SealiftRoles {
     /// Who signs licenses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<Role>,
+    /// Who signs the policies of sites, in the root of a customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Role>,
+    /// Releases that must not be installed any more. Sorted by digest, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<RevokedRelease>,
+}
+
+/// A release that whoever signed it takes back.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct RevokedRelease {
+    /// Its release digest.
+    pub release: Digest,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// Version and, if given, length and digest of another metadata file (TUF 4.4).
@@ -303,6 +318,14 @@ impl Root {
             .ok_or_else(|| Error::new(Code::BadMetadata, "root", format!("has no role {role}")))
     }
 
+    /// Why a release must not be installed any more, if it is so.
+    pub fn revoked(&self, release: Digest) -> Option<&RevokedRelease> {
+        let revoked = self.sealift.iter().flat_map(|sealift| &sealift.revoked);
+        revoked
+            .into_iter()
+            .find(|revoked| revoked.release == release)
+    }
+
     /// Whether it holds throw-away keys of a developer.
     pub fn is_development(&self) -> bool {
         self.sealift.as_ref().is_some_and(|s| s.development)
@@ -318,6 +341,11 @@ impl Statement for Root {
         self.expires
     }
     fn check(&self) -> Result<()> {
+        let revoked = self.sealift.as_ref().map(|sealift| &sealift.revoked);
+        if revoked.is_some_and(|list| !list.is_sorted_by(|a, b| a.release < b.release)) {
+            let detail = "revoked releases are not sorted, each once";
+            return Err(Error::new(Code::BadMetadata, "root", detail));
+        }
         RoleName::ALL
             .iter()
             .try_for_each(|role| match self.role(*role)?.threshold {

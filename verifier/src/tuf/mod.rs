@@ -12,7 +12,8 @@ pub mod threshold;
 pub mod trusted;
 
 pub use metadata::{
-    Key, Keyval, MetaFile, Role, Root, SealiftRoles, Snapshot, Target, Targets, Timestamp,
+    Key, Keyval, MetaFile, RevokedRelease, Role, Root, SealiftRoles, Snapshot, Target, Targets,
+    Timestamp,
 };
 pub use signed::{Signature, Signed};
 pub use threshold::{ED25519, KeyHolder, Scheme, verify_threshold};

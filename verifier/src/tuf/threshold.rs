@@ -1,11 +1,11 @@
 //! The one function that counts signatures, for everything that is ever signed here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::VerifyingKey;
 
 use super::{
-    metadata::{Key, Role, Root},
+    metadata::{Key, Role},
     signed::Signature,
 };
 use crate::{
@@ -46,9 +46,9 @@ fn verify_ed25519(public: &str, message: &[u8], signature: &[u8]) -> bool {
 /// Somebody who signed: the id of the key, and the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHolder {
-    /// The id that the root lists the key under.
+    /// The id that the key is listed under.
     pub keyid: String,
-    /// The public key as the root writes it.
+    /// The public key as it is listed.
     pub public: String,
 }
 
@@ -56,7 +56,7 @@ pub struct KeyHolder {
 /// `threshold-not-met`. Counted are distinct *public keys*, not key ids; a threshold of zero is refused;
 /// signatures by unknown keys count nothing (TUF 1.0.x, 5.3.4 and 4.2.1).
 pub fn verify_threshold(
-    root: &Root,
+    keys: &BTreeMap<String, Key>,
     role: &Role,
     message: &[u8],
     signatures: &[Signature],
@@ -74,7 +74,7 @@ pub fn verify_threshold(
     let mut holders = Vec::new();
     for signature in signatures {
         let entitled = role.keyids.contains(&signature.keyid);
-        let Some(key) = root.keys.get(&signature.keyid).filter(|_| entitled) else {
+        let Some(key) = keys.get(&signature.keyid).filter(|_| entitled) else {
             continue;
         };
         let valid = signature

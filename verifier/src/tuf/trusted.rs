@@ -268,7 +268,7 @@ fn count(
     subject: &str,
 ) -> Result<Vec<KeyHolder>> {
     verify_threshold(
-        root,
+        &root.keys,
         root.role(role)?,
         signed.message(),
         signed.signatures(),
