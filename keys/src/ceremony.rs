@@ -33,6 +33,14 @@ pub struct Plan {
     pub release_keys: usize,
     /// How many of them have to sign.
     pub release_threshold: u64,
+    /// Number of keys for licenses; vendors have some.
+    pub license_keys: usize,
+    /// How many of them have to sign.
+    pub license_threshold: u64,
+    /// Number of keys for the policies of sites; customers have some.
+    pub policy_keys: usize,
+    /// How many of them have to sign.
+    pub policy_threshold: u64,
     /// Throw-away keys of a developer; the root says so.
     pub development: bool,
     /// When the root stops being valid.
@@ -114,15 +122,20 @@ pub fn public_path(secret: &Path) -> PathBuf {
 /// folder may be there, but none of the files. Without `passphrases` the keys are not encrypted.
 pub fn init(folder: &Path, plan: &Plan, mut passphrases: Option<&mut Passphrases>) -> Result<Made> {
     let root_path = Path::new("root").join(file_name(1));
-    let mut names = Vec::new();
-    names.extend((1..=plan.root_keys).map(|n| (KeyRole::Root, format!("root-{n}.pem"))));
-    match plan.release_keys {
-        1 => names.push((KeyRole::Release, "release.pem".into())),
-        several => {
-            names.extend((1..=several).map(|n| (KeyRole::Release, format!("release-{n}.pem"))));
-        }
-    }
-    names.push((KeyRole::License, "license.pem".into()));
+    let names: Vec<(KeyRole, String)> = [
+        (KeyRole::Root, plan.root_keys),
+        (KeyRole::Release, plan.release_keys),
+        (KeyRole::License, plan.license_keys),
+        (KeyRole::Policy, plan.policy_keys),
+    ]
+    .into_iter()
+    .flat_map(|(role, count)| {
+        (1..=count).map(move |n| match (role, count) {
+            (KeyRole::Root, _) | (_, 2..) => (role, format!("{role}-{n}.pem")),
+            _ => (role, format!("{role}.pem")),
+        })
+    })
+    .collect();
     // Before anybody is asked for five passphrases.
     let secret = names.iter().map(|(_, name)| PathBuf::from(name));
     let public = names.iter().map(|(_, name)| public_path(Path::new(name)));
@@ -141,7 +154,8 @@ pub fn init(folder: &Path, plan: &Plan, mut passphrases: Option<&mut Passphrases
     let root = edit::first(&FirstRoot {
         root: (&public(KeyRole::Root), plan.root_threshold),
         release: (&public(KeyRole::Release), plan.release_threshold),
-        license: &public(KeyRole::License),
+        license: (&public(KeyRole::License), plan.license_threshold),
+        policy: (&public(KeyRole::Policy), plan.policy_threshold),
         development: plan.development,
         expires: plan.expires,
     })?;

@@ -63,6 +63,22 @@ sealift_verifier::codes! {
     AlreadyPublished = "already-published", "a published root never changes: make a draft of the next one, for example with `root renew`";
     /// A root with fields that this program does not know and would lose.
     UnsupportedFormat = "unsupported-format", "a newer Sealift made this file: use it to go on";
+    /// A key that the root does not list for what it is to sign.
+    KeyNotListed = "key-not-listed", "sign with a key that this root lists for it: see `sealift-keys root show`";
+    /// Something that is to be signed does not say what it has to, or more than it may.
+    StatementInvalid = "statement-invalid", "correct it; `docs/statements.md` says what it may hold";
+    /// A file that cannot be part of a policy.
+    PolicyFile = "policy-file-invalid", "a policy is made of regular files: policy.toml and *.rego, with names in ASCII";
+    /// An approval of more than was asked for.
+    OverrideNotRequested = "override-not-requested", "approve what is requested only, or have it requested anew";
+    /// Nobody is there to confirm what is to be signed.
+    ConfirmationMissing = "confirmation-missing", "read what is requested, and give --yes where there is no terminal";
+    /// A person did not confirm.
+    Declined = "declined", "nothing was signed";
+    /// A release that is revoked already.
+    ReleaseRevoked = "release-already-revoked", "nothing to do: see `sealift-keys root show`";
+    /// A release that is not revoked.
+    ReleaseNotRevoked = "release-not-revoked", "see the revoked releases with `sealift-keys root show`";
     /// A file to sign that does not hold together.
     ToSignInvalid = "tosign-invalid", "do not sign it: get the file again from who built the bundle";
     /// A signature that is not what it claims.

@@ -58,6 +58,10 @@ fn a_bundle_is_compared_with_a_definition_after_it_was_verified() {
             root_threshold: 1,
             release_keys: 1,
             release_threshold: 1,
+            license_keys: 1,
+            license_threshold: 1,
+            policy_keys: 0,
+            policy_threshold: 1,
             development: true,
             expires: "2040-01-01T00:00:00Z".parse().unwrap(),
         };

@@ -20,6 +20,9 @@ use crate::{
 /// of each as *.pub.pem, and root/1.root.json, signed by all root keys. Files that are there already are
 /// never touched; on a failure nothing stays behind. At a prompt, each key gets a passphrase of its own;
 /// a passphrase from a file or descriptor serves all.
+///
+/// A vendor needs no options. A customer with rules and signatures of its own makes a root of its own with
+/// --policy-keys 1 --license-keys 0: its release keys countersign, its policy keys sign the policies of its sites.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to; made if it is not there
@@ -37,6 +40,18 @@ pub(super) struct Args {
     /// How many release keys have to sign a bundle
     #[arg(long, value_name = "N", default_value_t = 1)]
     release_threshold: u64,
+    /// Number of license keys; a customer has none
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=64))]
+    license_keys: u8,
+    /// How many license keys have to sign a license
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    license_threshold: u64,
+    /// Number of policy keys, for a customer
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=64))]
+    policy_keys: u8,
+    /// How many policy keys have to sign a policy
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    policy_threshold: u64,
     #[command(flatten)]
     expires: ExpiresArgs,
     #[command(flatten)]
@@ -52,6 +67,10 @@ impl Args {
                 .unwrap_or(u64::from(self.root_keys.min(2))),
             release_keys: self.release_keys.into(),
             release_threshold: self.release_threshold,
+            license_keys: self.license_keys.into(),
+            license_threshold: self.license_threshold,
+            policy_keys: self.policy_keys.into(),
+            policy_threshold: self.policy_threshold,
             development: self.new_key.dev,
             expires: self.expires.get(now)?,
         };

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_verifier::{
+    digest::Digest,
+    error::printable,
     time::Time,
-    tuf::{Role, RoleName, Root, SealiftRoles},
+    tuf::{RevokedRelease, Role, RoleName, Root, SealiftRoles},
 };
 
 use super::role::KeyRole;
@@ -13,6 +15,9 @@ use crate::{
     key_file::PublicKey,
 };
 
+/// Characters of the reason that a release is revoked for.
+const REASON: usize = 500;
+
 /// The keys and thresholds of a first root.
 #[derive(Debug, Clone)]
 pub struct FirstRoot<'a> {
@@ -20,8 +25,10 @@ pub struct FirstRoot<'a> {
     pub root: (&'a [PublicKey], u64),
     /// Keys for releases, and how many of them have to sign.
     pub release: (&'a [PublicKey], u64),
-    /// Keys for licenses, one of which has to sign.
-    pub license: &'a [PublicKey],
+    /// Keys for licenses, and how many of them have to sign; there may be none.
+    pub license: (&'a [PublicKey], u64),
+    /// Keys for the policies of sites, and how many of them have to sign; only customers have such.
+    pub policy: (&'a [PublicKey], u64),
     /// Whether these are throw-away keys of a developer.
     pub development: bool,
     /// Until when sites accept what this root entitles.
@@ -53,13 +60,16 @@ pub fn first(plan: &FirstRoot<'_>) -> Result<Root> {
             ..SealiftRoles::default()
         }),
     };
-    let (root_keys, root_threshold) = plan.root;
-    let (release_keys, release_threshold) = plan.release;
-    for (role, keys, threshold) in [
-        (KeyRole::Root, root_keys, root_threshold),
-        (KeyRole::Release, release_keys, release_threshold),
-        (KeyRole::License, plan.license, 1),
+    for (role, (keys, threshold)) in [
+        (KeyRole::Root, plan.root),
+        (KeyRole::Release, plan.release),
+        (KeyRole::License, plan.license),
+        (KeyRole::Policy, plan.policy),
     ] {
+        // What TUF has a role for needs keys, whatever was asked for.
+        if keys.is_empty() && matches!(role, KeyRole::License | KeyRole::Policy) {
+            continue;
+        }
         for key in keys {
             add_key(&mut root, role, *key)?;
         }
@@ -155,7 +165,63 @@ pub fn set_threshold(root: &mut Root, role: KeyRole, threshold: u64) -> Result<(
     check_role(root, role, &format!("root {}", root.version))
 }
 
-/// Refuses a root whose thresholds cannot be met, or that has one key in two roles.
+/// Lists a release as one that must not be installed any more; `reason` is one line for people.
+pub fn revoke(root: &mut Root, release: Digest, reason: &str) -> Result<()> {
+    let revoked = &mut root.sealift.get_or_insert_default().revoked;
+    match revoked.binary_search_by_key(&release, |revoked| revoked.release) {
+        Ok(_) => {
+            let subject = format!("release {release}");
+            Err(Error::new(
+                Code::ReleaseRevoked,
+                subject,
+                "is revoked already",
+            ))
+        }
+        Err(at) => {
+            let reason = reason.to_owned();
+            revoked.insert(at, RevokedRelease { release, reason });
+            check_reasons(root, "--reason")
+        }
+    }
+}
+
+/// Takes back that a release is revoked.
+pub fn unrevoke(root: &mut Root, release: Digest) -> Result<()> {
+    let revoked = &mut root.sealift.get_or_insert_default().revoked;
+    let Ok(at) = revoked.binary_search_by_key(&release, |revoked| revoked.release) else {
+        let subject = format!("release {release}");
+        return Err(Error::new(
+            Code::ReleaseNotRevoked,
+            subject,
+            "is not revoked",
+        ));
+    };
+    revoked.remove(at);
+    Ok(())
+}
+
+/// The releases that a root revokes, with the reasons.
+fn revoked(root: &Root) -> BTreeMap<Digest, &str> {
+    let revoked = root.sealift.iter().flat_map(|sealift| &sealift.revoked);
+    revoked
+        .map(|revoked| (revoked.release, revoked.reason.as_str()))
+        .collect()
+}
+
+/// Reasons are lines for people: neither empty nor able to hide something from who signs.
+fn check_reasons(root: &Root, subject: &str) -> Result<()> {
+    let bad = |reason: &&str| {
+        reason.trim().is_empty() || reason.chars().count() > REASON || printable(reason) != **reason
+    };
+    if revoked(root).into_values().any(|reason| bad(&reason)) {
+        let detail = format!("is not one visible line of at most {REASON} characters");
+        return Err(Error::new(Code::StatementInvalid, subject, detail));
+    }
+    Ok(())
+}
+
+/// Refuses a root whose thresholds cannot be met, that has one key in two roles, or that revokes a release for a
+/// reason that is no line of text.
 pub fn check(root: &Root, subject: &str) -> Result<()> {
     let mut roles: BTreeMap<&String, KeyRole> = BTreeMap::new();
     for role in KeyRole::ALL {
@@ -171,6 +237,7 @@ pub fn check(root: &Root, subject: &str) -> Result<()> {
             }
         }
     }
+    check_reasons(root, subject)?;
     for (id, key) in &root.keys {
         if key.id()? != *id {
             return Err(Error::new(
@@ -253,6 +320,7 @@ pub fn changes(old: &Root, new: &Root) -> Vec<String> {
             ));
         }
     }
+    lines.extend(revocations(old, new));
     if old.expires != new.expires {
         lines.push(format!(
             "change the expiry from {} to {}",
@@ -269,6 +337,25 @@ pub fn changes(old: &Root, new: &Root) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn revocations(old: &Root, new: &Root) -> Vec<String> {
+    let (before, after) = (revoked(old), revoked(new));
+    let added = after.iter().filter_map(|(release, reason)| {
+        let reason = printable(reason);
+        match before.get(release) {
+            None => Some(format!("revoke the release {release}: {reason}")),
+            Some(was) if printable(was) != reason => Some(format!(
+                "change the reason to revoke the release {release} to: {reason}"
+            )),
+            Some(_) => None,
+        }
+    });
+    let gone = before
+        .keys()
+        .filter(|release| !after.contains_key(*release));
+    let gone = gone.map(|release| format!("no longer revoke the release {release}"));
+    added.chain(gone).collect()
 }
 
 #[cfg(test)]
@@ -290,7 +377,8 @@ mod tests {
         first(&FirstRoot {
             root: (&keys(3), 2),
             release: (&keys(1), 1),
-            license: &keys(1),
+            license: (&keys(1), 1),
+            policy: (&[], 1),
             development: false,
             expires: time("2036-01-01T00:00:00Z"),
         })
@@ -399,5 +487,57 @@ mod tests {
                 "change the expiry from 2036-01-01T00:00:00Z to 2037-01-01T00:00:00Z".into(),
             ]
         );
+    }
+
+    #[test]
+    fn revocations_are_told_and_can_be_taken_back() {
+        let old = root();
+        let mut new = next(&old).unwrap();
+        let [one, two] = [b"one", b"two"].map(|text| Digest::of(text));
+        revoke(&mut new, one, "loses data").unwrap();
+        revoke(&mut new, two, "CVE-2026-1234").unwrap();
+        let revoked = &new.sealift.as_ref().unwrap().revoked;
+        assert!(revoked.is_sorted_by(|a, b| a.release < b.release));
+        assert_eq!(
+            code(revoke(&mut new, one, "again")),
+            Some(Code::ReleaseRevoked)
+        );
+        let mut told = vec![
+            format!("revoke the release {one}: loses data"),
+            format!("revoke the release {two}: CVE-2026-1234"),
+        ];
+        told.sort();
+        assert_eq!(changes(&old, &new), told);
+        let mut newer = next(&new).unwrap();
+        unrevoke(&mut newer, one).unwrap();
+        assert_eq!(
+            code(unrevoke(&mut newer, one)),
+            Some(Code::ReleaseNotRevoked)
+        );
+        newer.sealift.as_mut().unwrap().revoked[0].reason = "other".into();
+        assert_eq!(
+            changes(&new, &newer),
+            [
+                format!("change the reason to revoke the release {two} to: other"),
+                format!("no longer revoke the release {one}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_reason_is_a_line_that_can_be_seen() {
+        for reason in [
+            "",
+            " ",
+            "one\ntwo",
+            "\u{1b}[2J",
+            "a\u{202e}b",
+            &"x".repeat(REASON + 1),
+        ] {
+            let mut root = root();
+            let refused = revoke(&mut root, Digest::of(b"one"), reason);
+            assert_eq!(code(refused), Some(Code::StatementInvalid), "{reason:?}");
+            assert_eq!(code(check(&root, "root")), Some(Code::StatementInvalid));
+        }
     }
 }

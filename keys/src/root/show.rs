@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use sealift_verifier::{digest::Digest, time::Time, tuf::Root};
+use sealift_verifier::{
+    digest::Digest,
+    error::printable,
+    time::Time,
+    tuf::{RevokedRelease, Root},
+};
 use serde::Serialize;
 
 use super::{RootFile, edit, role::KeyRole, sign::Progress};
@@ -26,6 +31,8 @@ pub struct Description {
     pub development: bool,
     /// Keys and threshold of each role.
     pub roles: BTreeMap<&'static str, RoleDescription>,
+    /// Releases that must not be installed any more.
+    pub revoked: Vec<RevokedRelease>,
     /// Who has signed.
     pub signatures: Vec<SignatureDescription>,
     /// How many have signed, of how many who have to.
@@ -91,6 +98,10 @@ pub fn describe(file: &RootFile, previous: Option<&RootFile>, now: Time) -> Resu
             .into_iter()
             .filter_map(|role| Some((role.name(), keys(role, root)?)))
             .collect(),
+        revoked: root
+            .sealift
+            .as_ref()
+            .map_or_else(Vec::new, |sealift| sealift.revoked.clone()),
         signatures: signatures.collect(),
         progress,
         changes: previous.map(|previous| edit::changes(previous.root(), root)),
@@ -137,6 +148,9 @@ impl fmt::Display for Description {
             for id in role.keys.keys() {
                 writeln!(f, "  {id}")?;
             }
+        }
+        for RevokedRelease { release, reason } in &self.revoked {
+            writeln!(f, "revoked: {release}\n  {}", printable(reason))?;
         }
         writeln!(f, "signatures: {}", self.progress)?;
         for signature in &self.signatures {

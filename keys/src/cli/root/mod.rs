@@ -4,6 +4,7 @@ mod add_key;
 mod fingerprint;
 mod remove_key;
 mod renew;
+mod revoke;
 mod show;
 mod sign;
 mod threshold;
@@ -28,6 +29,8 @@ pub(super) enum Command {
     RemoveKey(remove_key::Args),
     Threshold(threshold::Args),
     Renew(renew::Args),
+    Revoke(revoke::RevokeArgs),
+    Unrevoke(revoke::UnrevokeArgs),
     Sign(sign::Args),
     Show(show::Args),
     Fingerprint(fingerprint::Args),
@@ -40,6 +43,8 @@ impl Command {
             Self::RemoveKey(args) => args.run(now),
             Self::Threshold(args) => args.run(now),
             Self::Renew(args) => args.run(now),
+            Self::Revoke(args) => args.run(now),
+            Self::Unrevoke(args) => args.run(now),
             Self::Sign(args) => args.run(now),
             Self::Show(args) => args.run(now),
             Self::Fingerprint(args) => args.run(),
@@ -47,7 +52,7 @@ impl Command {
     }
 }
 
-/// What the four verbs that change a draft tell.
+/// What the verbs that change a draft tell.
 fn report_edit(edited: &Edited, now: Time) -> Report {
     let root = &edited.root;
     let mut text = format!(
