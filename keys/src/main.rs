@@ -1,7 +1,7 @@
 //! `sealift-keys`: keys, signatures and trust roots of a vendor.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -26,7 +26,14 @@ fn main() -> ExitCode {
         }
     };
     let output = cli.output();
-    match now().and_then(|now| cli::run(cli, now)) {
+    let ask = |question: &str| {
+        io::stderr().write_all(question.as_bytes())?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    };
+    let person = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let ask = person.then_some(&ask as cli::Ask<'_>);
+    match now().and_then(|now| cli::run(cli, now, ask)) {
         Ok(report) => write(&told(&report, output), exit::DONE),
         Err(error) => write(&cli::report_error(&error, output), exit::code(&error)),
     }

@@ -210,6 +210,11 @@ impl Envelope {
         Digest::of(&self.payload)
     }
 
+    /// The signatures, not verified: whose they are is what they claim.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
     /// What type the payload is said to be of.
     pub fn payload_type(&self) -> &str {
         &self.payload_type

@@ -13,9 +13,9 @@ pub const RULES: &str = "policy.toml";
 /// The ending of files with rules in Rego.
 pub const REGO: &str = ".rego";
 /// Files of a policy.
-const FILES: usize = 200;
+pub const FILES: usize = 200;
 /// Length of all of them, in bytes.
-const BYTES: usize = 4 << 20;
+pub const BYTES: usize = 4 << 20;
 
 /// All files of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,16 +1,23 @@
 //! The command line: each verb parses its arguments in a file of its own and calls what does the work.
 
+mod approve;
+mod countersign;
 pub mod exit;
 mod fingerprint;
 mod generate;
 mod init;
+mod license;
 mod manual;
+mod policy;
 mod root;
 mod shared;
 mod sign;
+mod statements;
+
+use std::io;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use sealift_verifier::{Failure, time::Time};
+use sealift_verifier::{Failure, error::printable, time::Time};
 use serde_json::{Value, json};
 
 pub use self::shared::PassphraseArgs;
@@ -53,6 +60,13 @@ enum Command {
     #[command(subcommand)]
     Root(root::Command),
     Sign(sign::Args),
+    #[command(subcommand)]
+    License(license::Command),
+    Approve(approve::ApproveArgs),
+    Withdraw(approve::WithdrawArgs),
+    Countersign(countersign::Args),
+    #[command(subcommand)]
+    Policy(policy::Command),
     Fingerprint(fingerprint::Args),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
@@ -92,13 +106,22 @@ impl Cli {
     }
 }
 
-/// Does what the command line asks for. `now` is the time that expiry is judged and set by.
-pub fn run(cli: Cli, now: Time) -> Result<Report> {
+/// Puts a question to the person at the terminal and gets the answer.
+pub type Ask<'a> = &'a dyn Fn(&str) -> io::Result<String>;
+
+/// Does what the command line asks for. `now` is the time that expiry is judged and set by; `ask` is there if a
+/// person is.
+pub fn run(cli: Cli, now: Time, ask: Option<Ask<'_>>) -> Result<Report> {
     match cli.command {
         Command::Init(args) => args.run(now),
         Command::Generate(args) => args.run(),
         Command::Root(command) => command.run(now),
         Command::Sign(args) => args.run(now),
+        Command::License(command) => command.run(now),
+        Command::Approve(args) => args.run(now, ask),
+        Command::Withdraw(args) => args.run(now),
+        Command::Countersign(args) => args.run(now),
+        Command::Policy(command) => command.run(now),
         Command::Fingerprint(args) => args.run(),
         Command::Completions(args) => Ok(args.run()),
         Command::Man(args) => args.run(),
@@ -134,6 +157,8 @@ fn report_failure(code: &str, message: &str, hint: &str, output: Output) -> (Str
             format!("{error}\n")
         }
     };
+    let message: Vec<String> = message.lines().map(printable).collect();
+    let message = message.join("\n");
     (
         stdout,
         format!("error[{code}]: {message}\n  hint: {hint}\n"),

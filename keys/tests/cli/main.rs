@@ -7,4 +7,5 @@
 mod key_files;
 mod rotation;
 mod signing;
+mod statements;
 mod support;
