@@ -190,6 +190,8 @@ fn assemble(
         release_type: release.release_type.as_ref().map(|t| t.value),
         upgrade_from: release.upgrade_from.clone(),
         severity: release.severity,
+        licensed: release.licensed,
+        maintenance_exempt: release.maintenance_exempt,
         fixes: release.fixes.clone(),
         changes: release.changes.clone(),
         resolution: resolved.resolution,

@@ -50,6 +50,8 @@ pub enum What {
     Platforms,
     /// What the release needs of the machine.
     Hardware,
+    /// Whether it takes a license.
+    License,
     /// What a license has to grant.
     Entitlement,
     /// The versions that may be upgraded.

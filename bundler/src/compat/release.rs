@@ -139,6 +139,18 @@ pub(super) fn changes(old: &Release, new: &Release) -> Vec<Change> {
     for message in raised(&hardware_of(old), &hardware_of(new)) {
         add(What::Hardware, Class::Breaking, message);
     }
+    match (old.is_licensed(), new.is_licensed()) {
+        // Entitlements, if it is these, are told one by one.
+        (false, true) if new.licensed => {
+            let message = "it takes a license to install it now".into();
+            add(What::License, Class::Breaking, message);
+        }
+        (true, false) => {
+            let message = "it takes no license to install it any more".into();
+            add(What::License, Class::Feature, message);
+        }
+        _ => {}
+    }
     let had: BTreeSet<&str> = entitlements(old).map(|(_, e)| e).collect();
     let mut asked = BTreeSet::new();
     for (name, entitlement) in entitlements(new) {

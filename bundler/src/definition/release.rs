@@ -39,6 +39,10 @@ pub(crate) struct ReleaseDefinition {
     pub(crate) release_type: Option<Located<ReleaseType>>,
     pub(crate) upgrade_from: Option<VersionReq>,
     pub(crate) severity: Option<Severity>,
+    /// Whether it takes a license to install it.
+    pub(crate) licensed: bool,
+    /// Whether licenses cover it even after their maintenance date.
+    pub(crate) maintenance_exempt: bool,
     /// Sorted, each once.
     pub(crate) fixes: Vec<String>,
     pub(crate) changes: Vec<String>,
@@ -89,6 +93,8 @@ impl ReleaseDefinition {
         let release_type = fields.parsed::<ReleaseType>("type", Code::InvalidValue);
         let upgrade_from = fields.parsed::<VersionReq>("upgrade-from", Code::RequirementInvalid);
         let severity = fields.parsed::<Severity>("severity", Code::InvalidValue);
+        let licensed = fields.boolean("licensed");
+        let exempt = read_exempt(&mut fields, severity.as_ref());
         let fixes = fields.parsed_set::<Advisory>("fixes", Code::InvalidValue);
         let changes = fields.lines("changes", 500);
         let modes = fields.parsed_set::<Mode>("modes", Code::InvalidValue);
@@ -124,6 +130,8 @@ impl ReleaseDefinition {
             release_type,
             upgrade_from: upgrade_from.map(|u| u.value),
             severity: severity.map(|s| s.value),
+            licensed: licensed.is_some_and(|l| l.value),
+            maintenance_exempt: exempt,
             fixes: fixes.into_iter().map(|f| f.0).collect(),
             changes,
             modes,
@@ -132,6 +140,23 @@ impl ReleaseDefinition {
             capabilities,
         }
     }
+}
+
+/// Only what is critical may be given to those whose maintenance is over.
+fn read_exempt(fields: &mut Fields<'_, '_>, severity: Option<&Located<Severity>>) -> bool {
+    let Some(exempt) = fields.boolean("maintenance-exempt").filter(|e| e.value) else {
+        return false;
+    };
+    // A severity that could not be read has a problem of its own.
+    let known = severity.is_some() || !fields.has("severity");
+    if known && severity.is_none_or(|s| s.value != Severity::Critical) {
+        let message = "makes sense only for severity = \"critical\"";
+        let problem = Problem::new(&exempt.at, Code::InvalidValue, message);
+        fields.note(problem.with_hint(
+            "remove it: only critical corrections are for those whose maintenance is over",
+        ));
+    }
+    true
 }
 
 fn read_published(fields: &mut Fields<'_, '_>, source_date_epoch: Option<i64>) -> Option<Time> {

@@ -335,6 +335,10 @@ struct Release {
     upgrade_from: Option<Requirement>,
     /// The worst that it corrects
     severity: Option<Severity>,
+    /// Whether it takes a license to install it; if entitlements are asked for, it always does
+    licensed: Option<bool>,
+    /// Whether licenses cover it even if it is published after their maintenance date; only with severity = "critical"
+    maintenance_exempt: Option<bool>,
     /// Advisories that it corrects
     fixes: Option<Vec<Advisory>>,
     /// What is new, a line each

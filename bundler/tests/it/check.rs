@@ -154,6 +154,31 @@ fn dates_versions_and_floors() {
 }
 
 #[test]
+fn only_what_is_critical_is_for_those_without_maintenance() {
+    let vendor = Vendor::new();
+    let release =
+        |more: &str| RELEASE.replace("[capabilities]", &format!("{more}\n[capabilities]"));
+    let exempt = "licensed = true\nmaintenance-exempt = true";
+    let problem = "RELEASE.toml:6:1: maintenance-exempt: makes sense only for severity = \"critical\" [invalid-value]";
+    vendor.write("RELEASE.toml", release(exempt));
+    vendor.has_problems(&[problem]);
+    vendor.write(
+        "RELEASE.toml",
+        release(&format!("{exempt}\nseverity = \"high\"")),
+    );
+    vendor.has_problems(&[problem]);
+    vendor.write("RELEASE.toml", release("licensed = \"yes\""));
+    assert!(vendor.problems()[0].starts_with("RELEASE.toml:5:"));
+    for more in [
+        &*format!("{exempt}\nseverity = \"critical\""),
+        "maintenance-exempt = false",
+    ] {
+        vendor.write("RELEASE.toml", release(more));
+        assert_eq!(vendor.run(&["check", "RELEASE.toml"]).code, 0, "{more}");
+    }
+}
+
+#[test]
 fn capabilities_twice_or_inside_each_other() {
     let vendor = Vendor::new();
     vendor.write("RELEASE.toml", format!("{RELEASE}'core/api' = \"2.1.0\"\n"));

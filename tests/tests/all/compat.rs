@@ -239,6 +239,27 @@ fn what_is_asked_of_a_site_may_only_shrink() {
             &["entitlement"],
         ),
         (
+            "license",
+            old(),
+            new().field("licensed = true"),
+            Some("major"),
+            &["license"],
+        ),
+        (
+            "no license any more",
+            old().field("licensed = true"),
+            new(),
+            Some("minor"),
+            &["license"],
+        ),
+        (
+            "license and entitlement",
+            old(),
+            asking("entitlements = [\"gold\"]\n").field("licensed = true"),
+            Some("major"),
+            &["license", "entitlement"],
+        ),
+        (
             "upgrade-from",
             old(),
             new().field("upgrade-from = \">=2.3.0\""),

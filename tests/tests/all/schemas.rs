@@ -129,7 +129,9 @@ platforms = ["linux/amd64"]
 catalog = "catalog"
 type = "major"
 upgrade-from = ">=0.9"
-severity = "high"
+severity = "critical"
+licensed = true
+maintenance-exempt = true
 fixes = ["CVE-2026-1234"]
 changes = ["New"]
 modes = ["on-prem"]
@@ -470,8 +472,14 @@ const BAD: &[(SchemaKind, &str, &str)] = &[
     (SchemaKind::Release, "counter = 1", "counter = 0"),
     (
         SchemaKind::Release,
-        "severity = \"high\"",
+        "severity = \"critical\"",
         "severity = \"grave\"",
+    ),
+    (SchemaKind::Release, "licensed = true", "licensed = 1"),
+    (
+        SchemaKind::Release,
+        "maintenance-exempt = true",
+        "maintenance-exempt = \"yes\"",
     ),
     (SchemaKind::Release, "type = \"major\"", "type = \"huge\""),
     (SchemaKind::Release, "\"linux/amd64\"", "\"linux\""),

@@ -93,6 +93,15 @@ fn release(bundle: &Authentic) -> (String, Value) {
     let from = release.upgrade_from.as_ref();
     head.extend(from.map(|from| ("upgrade from", from.to_string())));
     head.extend(release.severity.map(|s| ("severity", s.name().to_owned())));
+    if release.is_licensed() {
+        let exempt = "needed, also one whose maintenance date is past";
+        let what = if release.maintenance_exempt {
+            exempt
+        } else {
+            "needed"
+        };
+        head.push(("license", what.into()));
+    }
     if !release.fixes.is_empty() {
         head.push(("fixes", release.fixes.join(" ")));
     }

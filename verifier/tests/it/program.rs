@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use sealift_verifier::digest::Digest;
+use sealift_verifier::{digest::Digest, release::Severity};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -246,6 +246,25 @@ fn a_development_root_is_no_secret() {
     assert!(out.contains("DEVELOPMENT KEYS"), "{out}");
     let answer = desk.trusting(&["inspect", "dev.bundle"]).ends(0);
     assert!(answer.err().contains("DEVELOPMENT KEYS"));
+}
+
+#[test]
+fn a_release_says_whether_it_takes_a_license() {
+    let desk = Desk::new();
+    let root = sign(&root(1), &[1, 2]);
+    let inspect = |licensed: bool, exempt: bool| {
+        let mut sample = Sample::minimal();
+        sample.release.licensed = licensed;
+        sample.release.maintenance_exempt = exempt;
+        sample.release.severity = exempt.then_some(Severity::Critical);
+        let parts = Parts::sign(vec![root.clone()], 1, sample.members());
+        desk.put("licensed.bundle", &parts.bytes());
+        let show = ["inspect", "licensed.bundle", "release"];
+        desk.trusting(&show).ends(0).out()
+    };
+    assert!(!inspect(false, false).contains("needed"));
+    assert!(inspect(true, false).contains("needed\n"));
+    assert!(inspect(true, true).contains("whose maintenance date is past"));
 }
 
 #[test]
