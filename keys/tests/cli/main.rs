@@ -5,6 +5,7 @@
 )]
 
 mod key_files;
+mod licenses;
 mod rotation;
 mod signing;
 mod statements;

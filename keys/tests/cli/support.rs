@@ -7,7 +7,14 @@ use std::{
     process::{Command, Output},
 };
 
-use sealift_verifier::tuf::{ED25519, TrustedSet};
+use sealift_keys::{
+    passphrase::{PassphraseSource, Passphrases},
+    signer::FileSigner,
+};
+use sealift_verifier::{
+    dsse::Envelope,
+    tuf::{ED25519, Root, Signed, TrustedSet, metadata::Statement as _},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -176,4 +183,21 @@ impl Run {
     pub(crate) fn fails_somehow(&self) {
         assert!(!self.0.status.success(), "{}", self.1);
     }
+}
+
+/// The key in a file without a passphrase.
+pub(crate) fn signer(place: &Place, key: &str) -> FileSigner {
+    let mut nobody = Passphrases::new(PassphraseSource::Prompt);
+    FileSigner::open(&place.path(key), &mut nobody).unwrap()
+}
+
+/// The envelope in a file.
+pub(crate) fn envelope(place: &Place, file: &str) -> Envelope {
+    Envelope::parse(&place.read(file), file).unwrap()
+}
+
+/// The first root in a folder of `init`.
+pub(crate) fn root(place: &Place, folder: &str) -> Root {
+    let file = place.read(&format!("{folder}/root/1.root.json"));
+    Root::from_signed(Signed::parse(&file, "root").unwrap().signed()).unwrap()
 }
