@@ -159,7 +159,7 @@ fn only_what_is_critical_is_for_those_without_maintenance() {
     let release =
         |more: &str| RELEASE.replace("[capabilities]", &format!("{more}\n[capabilities]"));
     let exempt = "licensed = true\nmaintenance-exempt = true";
-    let problem = "RELEASE.toml:6:1: maintenance-exempt: makes sense only for severity = \"critical\" [invalid-value]";
+    let problem = "RELEASE.toml:7:1: maintenance-exempt: makes sense only for severity = \"critical\" [invalid-value]";
     vendor.write("RELEASE.toml", release(exempt));
     vendor.has_problems(&[problem]);
     vendor.write(
@@ -168,7 +168,7 @@ fn only_what_is_critical_is_for_those_without_maintenance() {
     );
     vendor.has_problems(&[problem]);
     vendor.write("RELEASE.toml", release("licensed = \"yes\""));
-    assert!(vendor.problems()[0].starts_with("RELEASE.toml:5:"));
+    assert!(vendor.problems()[0].starts_with("RELEASE.toml:6:"));
     for more in [
         &*format!("{exempt}\nseverity = \"critical\""),
         "maintenance-exempt = false",
