@@ -14,6 +14,7 @@ use sealift_verifier::{
 };
 
 use crate::{
+    admission::{Case, Decision, Rules},
     error::{Code, Denial, Error, NotAdmitted, Result},
     facts, generation,
     site::{Context, Site},
@@ -30,14 +31,6 @@ const RESERVED_FILES: u64 = 64;
 #[must_use]
 pub struct Admitted {
     pub(crate) authentic: Authentic,
-}
-
-/// Whether there is anything to install.
-pub enum Verdict {
-    /// The very release runs already.
-    Current,
-    /// It may be installed.
-    Admitted(Box<Admitted>),
 }
 
 /// Opens a bundle and verifies it against what the site trusts. `name` stands for the file in errors.
@@ -70,16 +63,13 @@ pub fn is_current(site: &Site, authentic: &Authentic) -> bool {
     })
 }
 
-/// Holds an authentic release against the site's rules; a refusal lists everything that speaks against it.
-pub fn admit(site: &Site, authentic: Authentic) -> Result<Verdict> {
-    if is_current(site, &authentic) {
-        return Ok(Verdict::Current);
-    }
+/// Lets an authentic release in if `decision` does; a refusal lists everything that speaks against it.
+pub fn admit(authentic: Authentic, decision: &Decision) -> Result<Admitted> {
     let release = authentic.release();
     let what = format!("{} {}", release.product, release.version);
-    let mut denials = denials(site, &authentic, &Space::of(site, &authentic)?)?.into_iter();
+    let mut denials = decision.denials().into_iter();
     match denials.next() {
-        None => Ok(Verdict::Admitted(Box::new(Admitted { authentic }))),
+        None => Ok(Admitted { authentic }),
         Some(first) => Err(Error::NotAdmitted(NotAdmitted {
             what,
             first,
@@ -88,18 +78,48 @@ pub fn admit(site: &Site, authentic: Authentic) -> Result<Verdict> {
     }
 }
 
-/// Everything that speaks against a release at this site.
-pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Result<Vec<Denial>> {
-    let state = site.state();
-    let release = authentic.release();
+/// The names of the rules about what the site and its machine are, and what can break each of them.
+const FACTS: [(&str, &[Code], &str); 8] = [
+    (
+        "product",
+        &[Code::ProductMismatch],
+        "the site takes releases of this product",
+    ),
+    (
+        "security-floor",
+        &[Code::BelowSecurityFloor],
+        "not below the security floor",
+    ),
+    (
+        "upgrade-from",
+        &[Code::UpgradeFrom],
+        "follows what runs here",
+    ),
+    ("mode", &[Code::ModeMismatch], "for this site's mode"),
+    ("platform", &[Code::PlatformMismatch], "for this machine"),
+    (
+        "hardware",
+        &[Code::HardwareInsufficient],
+        "the machine has what it needs",
+    ),
+    ("pins", &[Code::Pinned], "as the site's pins want it"),
+    (
+        "counter",
+        &[Code::CounterTooLow, Code::CounterReused],
+        "newer than what the site had",
+    ),
+];
+
+/// What the site and its machine are.
+pub(crate) fn facts(case: &Case<'_>, space: &Space, rules: &mut Rules) -> Result<()> {
+    let (site, authentic) = (case.site, case.authentic);
     let mut facts = facts::of(site)?;
     // Data can only take what the release itself leaves.
     facts.hardware.disk = Some(space.free.saturating_sub(space.needed));
     let running = generation::running(site)?;
-    let found = facts.check(release, running.as_ref());
+    let found = facts.check(authentic.release(), running.as_ref());
     let mut denials: Vec<Denial> = found.into_iter().map(Into::into).collect();
-    let mut deny = |code, detail| denials.push(Denial { code, detail });
-    if let Some(newest) = &state.trust.newest
+    if let Some(newest) = &site.state().trust.newest
         && counter_holds(site, authentic)?
     {
         let counter = authentic.counter();
@@ -108,23 +128,45 @@ pub fn denials(site: &Site, authentic: &Authentic, space: &Space) -> Result<Vec<
                 "its release counter is {counter}, this site had {} already",
                 newest.counter
             );
-            deny(Code::CounterTooLow, detail);
+            denials.push(Denial {
+                code: Code::CounterTooLow,
+                detail,
+            });
         } else if counter == newest.counter && authentic.release_digest() != newest.release {
             let detail = format!("release counter {counter} stands for another release here");
-            deny(Code::CounterReused, detail);
+            denials.push(Denial {
+                code: Code::CounterReused,
+                detail,
+            });
         }
     }
+    for (rule, codes, passed) in FACTS {
+        let of_rule = denials
+            .extract_if(.., |denial| codes.contains(&denial.code))
+            .collect();
+        rules.judge(rule, of_rule, || passed.to_owned());
+    }
+    let mut lacking = Vec::new();
     if space.needed > space.free {
-        let detail = format!("{} bytes are needed, {} are free", space.needed, space.free);
-        deny(Code::NoSpace, detail);
+        lacking.push(format!(
+            "{} bytes are needed, {} are free",
+            space.needed, space.free
+        ));
     }
     if let Some(free) = space.files_free.filter(|free| *free < space.files) {
-        let detail = format!("{} new files are needed, {free} are free", space.files);
-        deny(Code::NoSpace, detail);
+        lacking.push(format!(
+            "{} new files are needed, {free} are free",
+            space.files
+        ));
     }
-    // What cannot be helped at the site first, the same order every time.
-    denials.sort_by_key(|denial| denial.code);
-    Ok(denials)
+    let deny = |detail| Denial {
+        code: Code::NoSpace,
+        detail,
+    };
+    rules.judge("space", lacking.into_iter().map(deny).collect(), || {
+        "there is room for it".into()
+    });
+    Ok(())
 }
 
 /// Whether the counter of the newest release still counts under the root that a bundle leads to. It does not

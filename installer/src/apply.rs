@@ -15,7 +15,7 @@ use sealift_verifier::{
 
 use crate::{
     activate::{self, Step},
-    admit::{self, Admitted, Verdict},
+    admit::{self, Admitted},
     disk::Writer,
     error::{Code, Error, Result},
     generation::{self, Contents},
@@ -74,14 +74,12 @@ pub fn apply(
     ctx: &Context<'_>,
 ) -> Result<Applied> {
     let authentic = admit::verify(site, file, name, ctx)?;
-    let plan = plan::of(site, &authentic)?;
-    let admitted = match admit::admit(site, authentic)? {
-        Verdict::Admitted(admitted) => *admitted,
-        Verdict::Current => {
-            let generation = site.state().current.unwrap_or_default();
-            return Ok(Applied::NothingToDo { generation });
-        }
-    };
+    if admit::is_current(site, &authentic) {
+        let generation = site.state().current.unwrap_or_default();
+        return Ok(Applied::NothingToDo { generation });
+    }
+    let plan = plan::of(site, &authentic, ctx)?;
+    let admitted = admit::admit(authentic, &plan.decision)?;
     confirm(&plan)?;
     let from = site.state().current;
     let release = admitted.authentic.release();

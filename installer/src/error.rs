@@ -45,6 +45,48 @@ sealift_verifier::codes! {
     HardwareInsufficient = "hardware-insufficient", "give the machine what it lacks, or ask the vendor for a release that needs less";
     /// A release with other versions than the site's pins allow.
     Pinned = "pinned", "if a pin has served its purpose, take it away with `pin remove`";
+    /// A release that whoever signed it has taken back.
+    ReleaseRevoked = "release-revoked", "take a newer release; the reason is in the message";
+    /// The product takes a license, and there is none here.
+    LicenseMissing = "license-missing", "ask the vendor for a license, then add it with `license add FILE`";
+    /// A license that is bound to other sites.
+    LicenseSite = "license-site", "give the vendor this site's id (see `status`), and ask for a license that names it";
+    /// A license for other modes.
+    LicenseMode = "license-mode", "ask the vendor for a license for this site's mode";
+    /// A license for other environments.
+    LicenseEnvironment = "license-environment", "say in the policy what the deployment is for, or ask the vendor for a license for it";
+    /// A license that does not count yet.
+    LicenseNotYetValid = "license-not-yet-valid", "wait until it counts; if this machine's clock is wrong, set it";
+    /// A license that does not count any more.
+    LicenseExpired = "license-expired", "what runs goes on; for updates, ask the vendor for a renewed license";
+    /// A release that was published after the maintenance date of the license.
+    MaintenanceOver = "maintenance-over", "ask the vendor to renew the maintenance; releases from before its end are covered";
+    /// Something of the release is not licensed.
+    NotEntitled = "not-entitled", "ask the vendor for a license that grants what the message names";
+    /// The site has more than is licensed.
+    LicenseLimit = "license-limit", "ask the vendor for a license for more, or correct what the policy says of the deployment";
+    /// Something has expired, but only by the local clock.
+    ExpiredByClock = "expired-by-clock", "if the clock is wrong, set it; else request and approve with `--override clock`";
+    /// Fewer release keys of the vendor have signed than the site's policy wants.
+    SignaturesMissing = "signatures-missing", "ask the vendor for a bundle that more of its release keys have signed";
+    /// The customer's own release keys have not signed.
+    CountersignatureMissing = "countersignature-missing", "have it signed with `sealift-keys countersign`, then add that with `countersignature add FILE`";
+    /// A capability of a vendor whom the site's policy does not allow.
+    VendorNotAllowed = "vendor-not-allowed", "if the vendor was reviewed, add it to vendors.allowed in the policy";
+    /// Regulated mode, and a configuration that was not reviewed.
+    ConfigurationNotReviewed = "configuration-not-reviewed", "review the configuration, then add its digest to regulated.configurations in the policy";
+    /// The release has not run where the site's policy wants it to have run first.
+    PromotionMissing = "promotion-missing", "have the sites that the message names run `attest`, then add that with `attestation add FILE`";
+    /// The deployment takes no updates.
+    ChannelFrozen = "channel-frozen", "change the channel in the policy, or request and approve with `--override frozen`";
+    /// Not enough people have approved it.
+    ApprovalsMissing = "approvals-missing", "make a request with `request BUNDLE`, have it approved, then add the approvals with `approval add FILE`";
+    /// No maintenance window is open.
+    OutsideWindow = "outside-window", "wait until the window opens, or request and approve with `--override window`";
+    /// A rule of the site's own, in Rego, speaks against it.
+    PolicyDenied = "policy-denied", "the message is the rule's own; `policy explain BUNDLE` shows every rule";
+    /// A rule of the site's own, in Rego, could not be evaluated.
+    PolicyFailed = "policy-failed", "correct the policy: until then nothing is installed";
     /// Not enough free space or files.
     NoSpace = "no-space", "free space on the file system of the state folder, for example with `prune --keep 2`";
     /// There is no generation to go back to.
@@ -65,6 +107,14 @@ sealift_verifier::codes! {
     DurabilityUnknown = "durability-unknown", "check the disk and its cables, then run `fsck`";
     /// The check of the site found damage.
     DamageFound = "damage-found", "repair it with `fsck --from BUNDLE`, with the bundle of the damaged generation";
+    /// A policy that cannot be read, or that may not hold here.
+    PolicyInvalid = "policy-invalid", "correct what the message names; `policy default` prints a policy to begin with";
+    /// A license that is of no use here.
+    LicenseUnusable = "license-unusable", "ask the vendor for a license for this site and product";
+    /// A request, approval or withdrawal that is of no use here.
+    ApprovalUnusable = "approval-unusable", "see the people and their keys in `policy show`, and the site's id in `status`";
+    /// Something that is not there.
+    NotFound = "not-found", "see the list of what is there";
     /// A pin that is not there.
     NotPinned = "not-pinned", "see `pin list` for the pins of the site";
     /// A capability that the release does not have.
@@ -73,6 +123,12 @@ sealift_verifier::codes! {
     NoSbom = "no-sbom", "take one that the message names, or ask the vendor for it";
     /// The output is there already and is never overwritten.
     AlreadyExists = "already-exists", "nothing is ever overwritten: choose another name";
+}
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// The result of everything here that can fail.
@@ -85,6 +141,9 @@ pub enum Error {
     /// What the reading of a bundle or of signed content refused.
     #[error(transparent)]
     Verifier(#[from] sealift_verifier::Error),
+    /// What the reading or using of a key refused.
+    #[error(transparent)]
+    Keys(#[from] sealift_keys::Error),
     /// A release that may not be installed here, with everything that speaks against it.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),
@@ -182,7 +241,7 @@ impl Error {
             Self::Own(error) => Some(error.kind()),
             Self::NotAdmitted(refusal) => Some(refusal.first.code),
             Self::WentBack { cause, .. } => cause.kind(),
-            Self::Verifier(_) => None,
+            Self::Verifier(_) | Self::Keys(_) => None,
         }
     }
 }
@@ -191,6 +250,7 @@ impl Failure for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Verifier(error) => error.code(),
+            Self::Keys(error) => error.code(),
             Self::NotAdmitted(refusal) => refusal.first.code.name(),
             Self::WentBack { cause, .. } => cause.code(),
             Self::Own(error) => error.code(),
@@ -200,6 +260,7 @@ impl Failure for Error {
     fn hint(&self) -> &'static str {
         match self {
             Self::Verifier(error) => error.hint(),
+            Self::Keys(error) => error.hint(),
             Self::NotAdmitted(refusal) => refusal.first.code.hint(),
             Self::WentBack { cause, .. } => cause.hint(),
             Self::Own(error) => error.hint(),

@@ -80,6 +80,7 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
         product: None,
         mode: options.mode,
         pins: Vec::new(),
+        policy: None,
         current: None,
         next: 1,
         trust: TrustState {
@@ -87,6 +88,7 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
             root: root.version,
             root_digest: digest,
             development: root.is_development(),
+            customer: None,
             newest: None,
             time: None,
         },

@@ -7,8 +7,10 @@
 //! site whole again after a crash anywhere.
 
 mod activate;
+pub mod admission;
 pub mod admit;
 pub mod apply;
+pub mod approvals;
 pub mod cli;
 pub mod disk;
 pub mod error;
@@ -19,11 +21,13 @@ pub mod generation;
 pub mod health;
 pub mod init;
 pub mod journal;
+pub mod licenses;
 pub mod lock;
 pub mod machine;
 pub mod notices;
 pub mod pins;
 pub mod plan;
+pub mod policy;
 pub mod process;
 pub mod prune;
 pub mod recover;
@@ -31,6 +35,7 @@ pub mod rollback;
 pub mod sbom;
 pub mod site;
 pub mod state;
+pub mod statements;
 pub mod store;
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,9 @@ use semver::{Version, VersionReq};
 use serde::Serialize;
 
 use crate::{
+    admission::{self, Decision},
     admit::{self, Space},
-    error::{Denial, Error, NotAdmitted, Result},
+    error::{Error, NotAdmitted, Result},
     generation,
     site::{Context, Site},
     way_back::{self, Obstacle},
@@ -76,8 +77,8 @@ pub struct Plan {
     pub no_way_back: Vec<Obstacle>,
     /// What speaks against it.
     pub denials: Vec<PlanDenial>,
-    #[serde(skip)]
-    refusal: Vec<Denial>,
+    /// Every rule with its result, and what of the plan is approved.
+    pub decision: Decision,
 }
 
 /// The generation that runs.
@@ -155,7 +156,10 @@ pub struct ImageChanges {
 impl Plan {
     /// The refusal that an apply would end with, if anything speaks against the release.
     pub fn refusal(&self) -> Option<Error> {
-        let mut denials = self.refusal.iter().cloned();
+        if self.nothing_to_do {
+            return None;
+        }
+        let mut denials = self.decision.denials().into_iter();
         let first = denials.next()?;
         Some(Error::NotAdmitted(NotAdmitted {
             what: format!("{} {}", self.product, self.version),
@@ -174,19 +178,20 @@ pub fn plan(site: &Site, file: File, name: &str, ctx: &Context<'_>) -> Result<Pl
     verified?;
     // Also finds a release that needs what its bundle does not hold.
     authentic.required_blobs()?;
-    of(site, &authentic)
+    of(site, &authentic, ctx)
 }
 
 /// What an apply of a verified release would change.
-pub fn of(site: &Site, authentic: &Authentic) -> Result<Plan> {
+pub fn of(site: &Site, authentic: &Authentic, ctx: &Context<'_>) -> Result<Plan> {
     let release = authentic.release();
     let state = site.state();
     let space = Space::of(site, authentic)?;
     let nothing_to_do = admit::is_current(site, authentic);
+    let decision = admission::decide(site, authentic, &space, ctx)?;
     let refusal = if nothing_to_do {
         Vec::new()
     } else {
-        admit::denials(site, authentic, &space)?
+        decision.denials()
     };
     let running = generation::running(site)?;
     let floor = state.security_floor.iter().chain(&release.security_floor);
@@ -233,7 +238,7 @@ pub fn of(site: &Site, authentic: &Authentic) -> Result<Plan> {
                 hint: denial.code.hint(),
             })
             .collect(),
-        refusal,
+        decision,
     })
 }
 

@@ -6,13 +6,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sealift_verifier::{bundle::Trust, digest::Digest, limits, time::Time};
+use sealift_verifier::{
+    approval::Override,
+    bundle::Trust,
+    digest::Digest,
+    limits,
+    time::Time,
+    tuf::{ED25519, Root, TrustedSet},
+};
 
 use crate::{
     disk::{Dir, Disk, ReplaceError, Writer},
     error::{Code, Error, Result},
     journal::{self, Phase},
     lock::{self, Lock},
+    policy::{self, SitePolicy},
     state::{self, Generation, State, TrustState},
     store::Store,
 };
@@ -40,9 +48,16 @@ pub const SBOM: &str = "sbom";
 /// The small files of the bundle, below a generation.
 pub const BUNDLE: &str = "bundle";
 
+/// Signed statements: licenses, approvals and so on.
+pub const STATEMENTS: &str = "statements";
+/// The policy that holds.
+pub const POLICY: &str = "policy";
+
 /// Everything that may lie in a state folder.
-pub const KNOWN: [&str; 8] = [
+pub const KNOWN: [&str; 10] = [
     STATE,
+    STATEMENTS,
+    POLICY,
     TRUST,
     STORE,
     GENERATIONS,
@@ -66,6 +81,8 @@ pub struct Context<'a> {
     pub threads: usize,
     /// Hears how far it is.
     pub progress: &'a dyn Progress,
+    /// What the operator wants to be overridden, as far as people have approved that.
+    pub overrides: Vec<Override>,
 }
 
 /// Hears how far an operation is.
@@ -189,6 +206,26 @@ impl Site {
         Ok(result)
     }
 
+    /// The trusted root of the vendor.
+    pub fn root(&self) -> Result<Root> {
+        let trust = &self.state.trust;
+        read_root(&self.trusted(&root_file(trust.root), trust.root_digest)?)
+    }
+
+    /// The trusted root of the customer, where the site has one.
+    pub fn customer_root(&self) -> Result<Option<Root>> {
+        let Some(customer) = &self.state.trust.customer else {
+            return Ok(None);
+        };
+        let bytes = self.trusted(&customer_root_file(customer.version), customer.digest)?;
+        read_root(&bytes).map(Some)
+    }
+
+    /// The policy that holds.
+    pub fn policy(&self) -> Result<SitePolicy> {
+        policy::load(self)
+    }
+
     fn trusted(&self, name: &str, digest: Digest) -> Result<Vec<u8>> {
         let path = format!("{TRUST}/{name}");
         // Nothing may be decided without the trusted metadata, so this fails closed.
@@ -218,6 +255,17 @@ impl Site {
     }
 }
 
+/// A root that was trusted before, whether or not it has expired since: who signed what does not change by that.
+fn read_root(bytes: &[u8]) -> Result<Root> {
+    let trusted = TrustedSet::new(bytes, ED25519, Time::from_unix(0)?)?;
+    Ok(trusted.root().statement.clone())
+}
+
+/// The name of a root of the customer in [`TRUST`].
+pub fn customer_root_file(version: u64) -> String {
+    format!("customer-{version}.root.json")
+}
+
 /// The name of a trusted root in [`TRUST`].
 pub fn root_file(version: u64) -> String {
     format!("{version}.root.json")
@@ -240,7 +288,8 @@ impl TrustState {
         let roots = (self.first_root..=self.root).map(root_file);
         let newest = self.newest.iter();
         let others = newest.flat_map(|n| [timestamp_file(n.timestamp), snapshot_file(n.snapshot)]);
-        roots.chain(others).collect()
+        let customer = self.customer.iter().map(|c| customer_root_file(c.version));
+        roots.chain(others).chain(customer).collect()
     }
 }
 
@@ -314,6 +363,16 @@ impl<'d> Ready<'d> {
             self.site.state = state;
         }
         result
+    }
+
+    /// Raises the lower bound of time to what accepted, signed data names as past.
+    pub fn raise_time(&mut self, time: Time) -> Result<()> {
+        if self.state().trust.time.is_some_and(|bound| bound >= time) {
+            return Ok(());
+        }
+        let mut state = self.state().clone();
+        state.trust.time = Some(time);
+        Ok(self.commit(state)?)
     }
 
     /// Puts a file into `trust/`, durably, before the state refers to it.

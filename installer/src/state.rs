@@ -4,7 +4,10 @@ use sealift_verifier::{digest::Digest, facts::Pin, json, path::Name, release::Mo
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    policy::PolicyState,
+};
 
 /// The version of the state that this program reads and writes.
 pub const FORMAT: u32 = 1;
@@ -39,6 +42,9 @@ pub struct State {
     /// What the operator wants to stay, sorted by level, then name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<Pin>,
+    /// The policy that holds; with none, the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyState>,
     /// The generation that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<u64>,
@@ -61,6 +67,8 @@ pub struct State {
 pub enum ClockPolicy {
     /// Expired is what expired by the signed lower bound of time or by the local clock.
     Enforce,
+    /// What expired by the local clock alone needs people who approve it.
+    Approve,
     /// Only the signed lower bound counts: for machines whose clock is known to be wrong.
     Ignore,
 }
@@ -78,12 +86,25 @@ pub struct TrustState {
     /// Whether that root is one for development.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub development: bool,
+    /// The root of the customer, whose keys sign the site's policy and count beside the vendor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerRoot>,
     /// The newest release that was committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Newest>,
     /// The lower bound of time: the latest point in time that accepted, signed data names as past.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Time>,
+}
+
+/// The trusted root of the customer, in `trust/customer-N.root.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CustomerRoot {
+    /// Its version.
+    pub version: u64,
+    /// The digest of that file.
+    pub digest: Digest,
 }
 
 /// What no later bundle may fall behind.
@@ -280,8 +301,8 @@ impl State {
         Ok(match (self.clock, self.trust.time) {
             (ClockPolicy::Enforce, Some(time)) => now.max(time),
             (ClockPolicy::Enforce, None) => now,
-            (ClockPolicy::Ignore, Some(time)) => time,
-            (ClockPolicy::Ignore, None) => Time::from_unix(0)?,
+            (ClockPolicy::Approve | ClockPolicy::Ignore, Some(time)) => time,
+            (ClockPolicy::Approve | ClockPolicy::Ignore, None) => Time::from_unix(0)?,
         })
     }
 }
@@ -322,6 +343,7 @@ pub(crate) mod tests {
             product: Some("acme".parse().unwrap()),
             mode: None,
             pins: Vec::new(),
+            policy: None,
             current: Some(4),
             next: 5,
             trust: TrustState {
@@ -329,6 +351,7 @@ pub(crate) mod tests {
                 root: 1,
                 root_digest: digest,
                 development: false,
+                customer: None,
                 newest: Some(Newest {
                     counter: 4,
                     release: digest,

@@ -51,6 +51,7 @@ fn context() -> Context<'static> {
         now: now(),
         threads: 2,
         progress: &Silent,
+        overrides: Vec::new(),
     }
 }
 
@@ -104,6 +105,7 @@ impl TestSite {
             product: Some("acme".parse().unwrap()),
             mode: None,
             pins: Vec::new(),
+            policy: None,
             current,
             next: numbers.last().unwrap_or(&0) + 1,
             trust: TrustState {
@@ -111,6 +113,7 @@ impl TestSite {
                 root: 1,
                 root_digest: digest,
                 development: false,
+                customer: None,
                 newest: Some(newest),
                 time: None,
             },

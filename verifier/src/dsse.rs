@@ -215,6 +215,11 @@ impl Envelope {
         &self.signatures
     }
 
+    /// The payload as it came, whoever signed it: to sign it or to show it, never to decide by it.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// What type the payload is said to be of.
     pub fn payload_type(&self) -> &str {
         &self.payload_type

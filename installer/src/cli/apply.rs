@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Answer, Ask, Failed, Scene, open_bundle, plan as plan_cli, size, to_json};
+use super::{
+    Answer, Ask, Failed, OverrideArgs, Scene, open_bundle, plan as plan_cli, size, to_json,
+};
 use crate::{
     apply::{self, Applied},
     error::{Code, Error, Result},
@@ -14,6 +16,8 @@ use crate::{
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
+    #[command(flatten)]
+    pub(super) overrides: OverrideArgs,
     /// Only say what would change, as `plan` does
     #[arg(long)]
     dry_run: bool,

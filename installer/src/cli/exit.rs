@@ -44,6 +44,27 @@ fn of(code: Code) -> u8 {
         | Code::PlatformMismatch
         | Code::HardwareInsufficient
         | Code::Pinned
+        | Code::ReleaseRevoked
+        | Code::LicenseMissing
+        | Code::LicenseSite
+        | Code::LicenseMode
+        | Code::LicenseEnvironment
+        | Code::LicenseNotYetValid
+        | Code::LicenseExpired
+        | Code::MaintenanceOver
+        | Code::NotEntitled
+        | Code::LicenseLimit
+        | Code::ExpiredByClock
+        | Code::SignaturesMissing
+        | Code::CountersignatureMissing
+        | Code::VendorNotAllowed
+        | Code::ConfigurationNotReviewed
+        | Code::PromotionMissing
+        | Code::ChannelFrozen
+        | Code::ApprovalsMissing
+        | Code::OutsideWindow
+        | Code::PolicyDenied
+        | Code::PolicyFailed
         | Code::NoSpace
         | Code::NoWayBack => NOT_ADMITTED,
         Code::HealthCheckFailed | Code::ActivateHookFailed => WENT_BACK,

@@ -38,6 +38,8 @@ pub(super) struct Args {
 enum Clock {
     /// The local clock counts.
     Enforce,
+    /// What has expired by the local clock alone needs people who approve it.
+    Approve,
     /// Only signed times count: for machines whose clock is known to be wrong.
     Ignore,
 }
@@ -54,6 +56,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         fingerprint: args.fingerprint,
         clock: match args.clock {
             Clock::Enforce => ClockPolicy::Enforce,
+            Clock::Approve => ClockPolicy::Approve,
             Clock::Ignore => ClockPolicy::Ignore,
         },
         mode: args.mode,

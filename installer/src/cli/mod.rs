@@ -2,6 +2,7 @@
 //! reaches outside by itself: [`run`] is handed a [`World`].
 
 mod apply;
+mod approval;
 mod completions;
 pub mod exit;
 mod export;
@@ -9,13 +10,16 @@ mod facts;
 mod fsck;
 mod history;
 mod init;
+mod license;
 mod man;
 mod notices;
 mod pin;
 mod plan;
+mod policy;
 mod progress;
 mod prune;
 mod recover;
+mod request;
 mod rollback;
 mod sbom;
 mod status;
@@ -23,13 +27,14 @@ mod status;
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, Write},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
     sync::Mutex,
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sealift_verifier::{
+    approval::Override,
     error::{render_json, render_text},
     time::Time,
 };
@@ -77,6 +82,10 @@ enum Command {
     History(history::Args),
     Pin(pin::Args),
     Facts(facts::Args),
+    License(license::Args),
+    Policy(policy::Args),
+    Request(request::Args),
+    Approval(approval::Args),
     Sbom(sbom::Args),
     Notices(notices::Args),
     Fsck(fsck::Args),
@@ -85,6 +94,44 @@ enum Command {
     Recover(recover::Args),
     Completions(completions::Args),
     Man(man::Args),
+}
+
+impl Command {
+    /// What the operator wants to be overridden.
+    fn overrides(&self) -> Vec<Override> {
+        match self {
+            Self::Plan(args) => args.overrides.list(),
+            Self::Apply(args) => args.overrides.list(),
+            Self::Policy(args) => args.overrides(),
+            Self::Request(args) => args.overrides(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What is to be overridden.
+#[derive(Debug, clap::Args)]
+struct OverrideArgs {
+    /// Install although no maintenance window is open, if enough people have approved that
+    #[arg(long)]
+    override_window: bool,
+    /// Install although the channel is frozen, if enough people have approved that
+    #[arg(long)]
+    override_frozen: bool,
+    /// Install what has expired by the local clock alone, if enough people have approved that
+    #[arg(long)]
+    override_clock: bool,
+}
+
+impl OverrideArgs {
+    fn list(&self) -> Vec<Override> {
+        let asked = |what: &Override| match what {
+            Override::Clock => self.override_clock,
+            Override::Frozen => self.override_frozen,
+            Override::Window => self.override_window,
+        };
+        Override::ALL.into_iter().filter(asked).collect()
+    }
 }
 
 /// Asks a person a question and returns what was typed.
@@ -180,6 +227,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
             now: world.now,
             threads: world.threads.max(1),
             progress: &bars,
+            overrides: cli.command.overrides(),
         },
         ask: world.ask,
     };
@@ -192,6 +240,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::History(args) => history::run(args, &scene),
         Command::Pin(args) => pin::run(args, &scene),
         Command::Facts(args) => facts::run(args, &scene),
+        Command::License(args) => license::run(args, &scene),
+        Command::Policy(args) => policy::run(args, &scene),
+        Command::Request(args) => request::run(args, &scene),
+        Command::Approval(args) => approval::run(args, &scene),
         Command::Sbom(args) => sbom::run(args, &scene),
         Command::Notices(args) => notices::run(args, &scene),
         Command::Fsck(args) => fsck::run(args, &scene),
@@ -262,6 +314,20 @@ fn open_bundle(path: &Path) -> Result<(File, String)> {
     let fd = rustix::fs::open(path, flags, rustix::fs::Mode::empty())
         .map_err(|e| Error::io(&name, e.into()))?;
     Ok((File::from(fd), name))
+}
+
+/// Reads a small file that somebody names, and returns the name that it has in errors too.
+fn read_small(path: &Path, limit: u64) -> Result<(Vec<u8>, String)> {
+    let (file, name) = open_bundle(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::io(&name, e))?;
+    if bytes.len() as u64 > limit {
+        let detail = format!("is longer than {}", size(limit));
+        return Err(Error::new(Code::Usage, name, detail));
+    }
+    Ok((bytes, name))
 }
 
 /// Writes a new file somewhere outside the site.

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use sealift_verifier::error::printable;
 
-use super::{Answer, Failed, Scene, open_bundle, size, to_json};
+use super::{Answer, Failed, OverrideArgs, Scene, open_bundle, size, to_json};
 use crate::plan::{self, Plan};
 
 /// Verify a bundle completely and say what `apply` would change; changes nothing
@@ -12,6 +12,8 @@ use crate::plan::{self, Plan};
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
+    #[command(flatten)]
+    pub(super) overrides: OverrideArgs,
 }
 
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
@@ -26,6 +28,11 @@ pub(super) fn answer(plan: &Plan) -> Result<Answer, Failed> {
         text: text(plan),
         json: to_json(plan),
     };
+    refused(plan, answer)
+}
+
+/// An answer about a plan, as a failure if an apply would refuse it.
+pub(super) fn refused(plan: &Plan, answer: Answer) -> Result<Answer, Failed> {
     match plan.refusal() {
         None => Ok(answer),
         Some(error) => Err(Failed {
@@ -123,20 +130,31 @@ pub(super) fn text(plan: &Plan) -> String {
         size(plan.space_free)
     );
     line(last);
+    for line_of in afterwards(plan) {
+        line(line_of);
+    }
+    text
+}
+
+/// What is otherwise once it is installed, and what somebody should know before.
+fn afterwards(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
     if let Some(floor) = &plan.security_floor {
-        line(format!(
+        lines.push(format!(
             "afterwards, nothing below {floor} can be activated"
         ));
     }
     if let Some(running) = &plan.current {
-        for obstacle in &plan.no_way_back {
-            line(format!(
-                "afterwards, no rollback to generation {}: {obstacle}",
-                running.generation
-            ));
-        }
+        let number = running.generation;
+        let obstacles = plan.no_way_back.iter();
+        lines.extend(
+            obstacles.map(|o| format!("afterwards, no rollback to generation {number}: {o}")),
+        );
     }
-    text
+    let warnings = plan.decision.warnings();
+    lines.extend(warnings.map(|warning| format!("warning: {warning}")));
+    lines.push(format!("plan digest {}", plan.decision.plan_digest));
+    lines
 }
 
 /// What the vendor says of the release as a whole.

@@ -117,6 +117,7 @@ fn text(known: &Known<'_>) -> String {
         "clock",
         match state.clock {
             ClockPolicy::Enforce => "enforced".into(),
+            ClockPolicy::Approve => "needs approval".into(),
             ClockPolicy::Ignore => "ignored".into(),
         },
     );

@@ -19,7 +19,7 @@ use crate::{
 const ROOT_YEARS: i32 = 10;
 
 /// Where the passphrase of a key comes from. The other programs that sign take the same arguments.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct PassphraseArgs {
     /// Read the passphrase from this open file descriptor, such as a pipe (its first line)
     #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]

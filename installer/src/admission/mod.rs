@@ -1,0 +1,216 @@
+//! Every rule that a release is held against at a site, each with its result and why.
+//!
+//! All of them are asked, whatever the others say, so that a refusal tells everything at once and nobody comes back
+//! with the next reason. [`decide`] has no effect.
+
+mod grants;
+mod promoted;
+mod schedule;
+
+use std::fmt;
+
+use sealift_verifier::{
+    approval, bundle::Authentic, digest::Digest, license::Environment, time::Time,
+};
+use serde::Serialize;
+
+use crate::{
+    admit::{self, Space},
+    approvals::{self, Voices},
+    error::{Code, Denial, Result},
+    policy::{Channel, SitePolicy},
+    site::{Context, Site},
+};
+
+/// What came out of one rule. A rule that several things speak against has several of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Ruled {
+    /// The rule's stable name.
+    pub rule: &'static str,
+    /// What came out.
+    pub result: Verdict,
+    /// Why, for people.
+    pub detail: String,
+    /// The code of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing speaks against it.
+    Passed,
+    /// It may be installed, but somebody should know something.
+    Warned,
+    /// It may not be installed.
+    Denied,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passed => "passed",
+            Self::Warned => "warned",
+            Self::Denied => "denied",
+        })
+    }
+}
+
+/// What came out of all rules, and what they were asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Decision {
+    /// The rules in a fixed order.
+    pub rules: Vec<Ruled>,
+    /// What of the plan is approved.
+    pub plan: approval::Plan,
+    /// The digest of that.
+    pub plan_digest: Digest,
+    /// The digest over all that configures the release: what regulated mode wants to be reviewed.
+    pub configuration: Digest,
+    /// What the deployment is for.
+    pub environment: Option<Environment>,
+    /// How updates come in.
+    pub channel: Channel,
+    /// Whether it may be installed whatever the channel says.
+    pub forced: bool,
+    /// Who requested it.
+    pub requested_by: Vec<String>,
+    /// Who approves it.
+    pub approved_by: Vec<String>,
+}
+
+impl Decision {
+    /// Everything that speaks against it; what cannot be helped at the site first, the same order every time.
+    pub fn denials(&self) -> Vec<Denial> {
+        let denied = self.rules.iter().filter_map(|ruled| {
+            let code = ruled.code.filter(|_| ruled.result == Verdict::Denied)?;
+            let detail = ruled.detail.clone();
+            Some(Denial { code, detail })
+        });
+        let mut denials: Vec<Denial> = denied.collect();
+        denials.sort_by_key(|denial| denial.code);
+        denials
+    }
+
+    /// What somebody should know, a sentence each.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let warned = self
+            .rules
+            .iter()
+            .filter(|ruled| ruled.result == Verdict::Warned);
+        warned.map(|ruled| ruled.detail.as_str())
+    }
+}
+
+/// What the rules are asked about.
+pub(crate) struct Case<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) authentic: &'a Authentic,
+    pub(crate) policy: &'a SitePolicy,
+    pub(crate) voices: &'a Voices,
+    pub(crate) ctx: &'a Context<'a>,
+    /// The point in time that ages and ends are judged by. What the release says of its own time counts.
+    pub(crate) at: Time,
+}
+
+/// Holds an authentic release against every rule of a site.
+pub fn decide(
+    site: &Site,
+    authentic: &Authentic,
+    space: &Space,
+    ctx: &Context<'_>,
+) -> Result<Decision> {
+    let policy = site.policy()?;
+    let state = site.state();
+    let plan = approval::Plan {
+        site: state.site.clone(),
+        release: authentic.release_digest(),
+        counter: authentic.counter(),
+        from: state.running().map(|running| running.release),
+        policy: policy.digest,
+    };
+    // An approval may not outlive its end by a clock that was set back behind what is signed.
+    let at = state.judged_by(ctx.now)?.max(authentic.release().published);
+    let voices = approvals::voices(site, &policy.rules, &plan, at)?;
+    let case = Case {
+        site,
+        authentic,
+        policy: &policy,
+        voices: &voices,
+        ctx,
+        at,
+    };
+    let mut rules = Rules::default();
+    admit::facts(&case, space, &mut rules)?;
+    grants::revoked(&case, &mut rules);
+    grants::license(&case, &mut rules)?;
+    grants::signatures(&case, &mut rules)?;
+    grants::vendors(&case, &mut rules);
+    let configuration = grants::configuration(&case, &mut rules)?;
+    promoted::promotion(&case, &mut rules)?;
+    let forced = schedule::channel(&case, &mut rules);
+    schedule::window(&case, &mut rules);
+    Ok(Decision {
+        rules: rules.0,
+        plan_digest: plan.digest()?,
+        plan,
+        configuration,
+        environment: policy.rules.deployment.environment,
+        channel: policy.rules.deployment.channel,
+        forced,
+        requested_by: voices.requested_by.iter().cloned().collect(),
+        approved_by: voices.approved_by.keys().cloned().collect(),
+    })
+}
+
+/// Takes what comes out of rules.
+#[derive(Default)]
+pub(crate) struct Rules(Vec<Ruled>);
+
+impl Rules {
+    pub(crate) fn pass(&mut self, rule: &'static str, detail: impl Into<String>) {
+        self.0.push(Ruled {
+            rule,
+            result: Verdict::Passed,
+            detail: detail.into(),
+            code: None,
+        });
+    }
+
+    pub(crate) fn warn(&mut self, rule: &'static str, detail: impl Into<String>) {
+        self.0.push(Ruled {
+            rule,
+            result: Verdict::Warned,
+            detail: detail.into(),
+            code: None,
+        });
+    }
+
+    pub(crate) fn deny(&mut self, rule: &'static str, code: Code, detail: impl Into<String>) {
+        self.0.push(Ruled {
+            rule,
+            result: Verdict::Denied,
+            detail: detail.into(),
+            code: Some(code),
+        });
+    }
+
+    /// Says of a rule that it is denied by all of `denials`, or passed if there are none.
+    pub(crate) fn judge(
+        &mut self,
+        rule: &'static str,
+        denials: Vec<Denial>,
+        passed: impl FnOnce() -> String,
+    ) {
+        if denials.is_empty() {
+            self.pass(rule, passed());
+        }
+        for denial in denials {
+            self.deny(rule, denial.code, denial.detail);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! `policy`: the site's own rules, and what they say of a release.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use sealift_verifier::{
+    approval::Override,
+    error::printable,
+    path::EntryPath,
+    policy::{FORMAT, Policy, REGO, RULES},
+};
+use serde_json::json;
+
+use super::{
+    Answer, Failed, OverrideArgs, Scene, open_bundle, plan as plan_cli, read_small, to_json,
+};
+use crate::{
+    disk::{Dir, Kind},
+    error::{Code, Error, Result},
+    plan,
+    policy::{self, Source},
+};
+
+/// Show and set the site's rules, and see what they say of a release
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a policy hold: a signed one, or a folder with policy.toml where the site has no root of the customer
+    Set {
+        /// The file that `sealift-keys policy sign` made, or a folder
+        policy: PathBuf,
+    },
+    /// Show the policy that holds
+    Show,
+    /// Print a policy to begin with, that has the defaults
+    Default,
+    /// Say whether the release of a bundle may be installed now, and everything that speaks against it
+    Check(Check),
+    /// Show every rule, what it says of the release of a bundle, and why
+    Explain(Check),
+}
+
+#[derive(Debug, clap::Args)]
+struct Check {
+    /// The bundle
+    bundle: PathBuf,
+    #[command(flatten)]
+    overrides: OverrideArgs,
+}
+
+impl Args {
+    pub(super) fn overrides(&self) -> Vec<Override> {
+        match &self.command {
+            Command::Check(check) | Command::Explain(check) => check.overrides.list(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    match &args.command {
+        Command::Set { policy } => set(policy, scene),
+        Command::Show => show(scene),
+        Command::Default => Ok(Answer {
+            text: DEFAULT.to_owned(),
+            json: json!({ "policy": DEFAULT }),
+        }),
+        Command::Check(args) => check(args, false, scene),
+        Command::Explain(args) => check(args, true, scene),
+    }
+}
+
+/// The policy to begin with.
+const DEFAULT: &str = include_str!("../policy/default.toml");
+
+fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    let name = path.display().to_string();
+    let source = if path.is_dir() {
+        Source::Unsigned(folder(path, scene)?)
+    } else {
+        Source::Signed(read_small(path, policy::LIMIT)?.0)
+    };
+    let mut site = scene.ready("policy")?;
+    let set = policy::set(&mut site, source, &name)?;
+    let signed = if set.signed { "signed" } else { "not signed" };
+    Ok(Answer {
+        text: format!(
+            "policy {} holds, {signed}, digest {}\n",
+            set.version, set.digest
+        ),
+        json: json!({ "policy": set }),
+    })
+}
+
+/// A policy from a folder. It has no version of its own: it is the next one.
+fn folder(path: &Path, scene: &Scene<'_>) -> Result<Policy> {
+    let dir = Dir::open(path)?;
+    let mut files = BTreeMap::new();
+    for (name, kind) in dir.list()? {
+        let name = name.to_string_lossy().into_owned();
+        if kind != Kind::File || (name != RULES && !name.ends_with(REGO)) {
+            continue;
+        }
+        let subject = dir.path().join(&name).display().to_string();
+        let bytes = dir.read(&name, policy::LIMIT)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::new(Code::PolicyInvalid, &subject, "is no UTF-8"))?;
+        files.insert(name.parse::<EntryPath>()?, text);
+    }
+    let site = scene.site()?;
+    let there = site.state().policy.as_ref();
+    Ok(Policy {
+        format: FORMAT,
+        version: there.map_or(1, |there| there.version.saturating_add(1)),
+        issued: scene.context.now,
+        files,
+    })
+}
+
+fn show(scene: &Scene<'_>) -> Result<Answer, Failed> {
+    let site = scene.site()?;
+    let held = policy::files(&site)?;
+    let mut text = String::new();
+    let state = site.state().policy.as_ref();
+    match state {
+        Some(state) => {
+            let signed = if state.signed {
+                "signed by the customer"
+            } else {
+                "not signed"
+            };
+            let _ = writeln!(
+                text,
+                "# policy {}, {signed}, digest {}",
+                state.version, state.digest
+            );
+        }
+        None => text.push_str("# no policy was set: these are the defaults\n"),
+    }
+    for (name, content) in &held {
+        let _ = writeln!(text, "# {name}");
+        let lines: Vec<String> = content.lines().map(printable).collect();
+        let _ = writeln!(text, "{}", lines.join("\n"));
+    }
+    if state.is_none() {
+        text.push_str(DEFAULT);
+    }
+    let json = json!({ "policy": state, "files": held });
+    Ok(Answer { text, json })
+}
+
+fn check(args: &Check, explain: bool, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    let (file, name) = open_bundle(&args.bundle)?;
+    let plan = plan::plan(&scene.site()?, file, &name, &scene.context)?;
+    let decision = &plan.decision;
+    let mut text = format!(
+        "{} {}, release digest {}\n",
+        plan.product, plan.version, plan.release
+    );
+    for ruled in &decision.rules {
+        if explain {
+            let _ = writeln!(
+                text,
+                "  {:<8}{:<16}{}",
+                ruled.result.to_string(),
+                ruled.rule,
+                printable(&ruled.detail)
+            );
+        }
+    }
+    for warning in decision.warnings().filter(|_| !explain) {
+        let _ = writeln!(text, "warning: {}", printable(warning));
+    }
+    if plan.nothing_to_do {
+        text.push_str("this very release runs already: nothing to do\n");
+    } else if decision.denials().is_empty() {
+        text.push_str("it may be installed now\n");
+    } else {
+        let _ = writeln!(
+            text,
+            "it may not be installed now, for {} reasons",
+            decision.denials().len()
+        );
+    }
+    let json = to_json(decision);
+    plan_cli::refused(&plan, Answer { text, json })
+}

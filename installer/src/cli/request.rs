@@ -1,0 +1,90 @@
+//! `request`: asks people to approve a release.
+
+use std::path::PathBuf;
+
+use sealift_keys::{cli::PassphraseArgs, dsse, signer::FileSigner};
+use sealift_verifier::{
+    approval::{FORMAT, Override, Request, Subject},
+    dsse::{Envelope, Statement as _},
+};
+use serde_json::json;
+
+use super::{Answer, Failed, Scene, open_bundle, plan as plan_cli, write_new};
+use crate::{approvals, plan, statements::Kind};
+
+/// Ask for the approvals that a release takes: writes a small file for those who approve, and keeps it
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+    /// Your key: one of an operator in the site's policy
+    #[arg(long, value_name = "KEY")]
+    key: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// What has to be overridden for it: window, frozen or clock; may be given several times
+    #[arg(long = "override", value_name = "RULE")]
+    overrides: Vec<Override>,
+    /// Why, for those who decide
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Where the request goes
+    #[arg(short = 'o', long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Args {
+    pub(super) fn overrides(&self) -> Vec<Override> {
+        self.overrides.clone()
+    }
+}
+
+pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    let (file, name) = open_bundle(&args.bundle)?;
+    let mut site = scene.ready("request")?;
+    let plan = plan::plan(&site, file, &name, &scene.context)?;
+    let decision = &plan.decision;
+    let mut overrides = args.overrides.clone();
+    overrides.sort_unstable();
+    overrides.dedup();
+    let summary = plan_cli::text(&plan);
+    let request = Request {
+        format: FORMAT,
+        subject: Subject {
+            site: site.state().site.clone(),
+            environment: decision.environment,
+            product: plan.product.parse()?,
+            version: plan.version.clone(),
+            release: plan.release,
+            plan: decision.plan_digest,
+        },
+        issued: scene.context.now,
+        overrides,
+        reason: args.reason.clone(),
+        summary: summary.lines().map(ToOwned::to_owned).collect(),
+    };
+    let signer = FileSigner::open(&args.key, &mut args.passphrase.clone().passphrases())
+        .map_err(crate::Error::from)?;
+    let unsigned = Envelope::of(&request)?;
+    let envelope = dsse::sign(Request::TYPE, unsigned.payload().to_vec(), &[&signer])
+        .map_err(crate::Error::from)?;
+    let bytes = envelope.to_bytes();
+    let who = approvals::add(&mut site, Kind::Request, &bytes, "the request")?;
+    write_new(&args.out, &bytes, scene.disk)?;
+    let text = format!(
+        "{who} requests {} {} in {}\nplan digest {}\nsend it to those who approve: sealift-keys approve {}\n",
+        plan.product,
+        plan.version,
+        args.out.display(),
+        decision.plan_digest,
+        args.out.display()
+    );
+    let json = json!({
+        "request": envelope.digest(),
+        "requested-by": who,
+        "plan-digest": decision.plan_digest,
+        "release": plan.release,
+        "file": args.out,
+    });
+    Ok(Answer { text, json })
+}

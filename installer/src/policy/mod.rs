@@ -1,0 +1,215 @@
+//! The policy of a site: rules with types ([`rules`]) and rules in Rego, as its owner has put them together.
+//!
+//! A policy is one statement with all of its files ([`sealift_verifier::policy`]). It lies in `policy/` under its
+//! digest, and the state names it: the site has the one or the other, never something between.
+
+pub mod rules;
+pub mod values;
+pub mod windows;
+
+use std::collections::BTreeMap;
+
+use sealift_verifier::{
+    digest::Digest,
+    dsse::{Envelope, Statement as _},
+    policy::{Policy, RULES},
+    tuf::Root,
+};
+use serde::{Deserialize, Serialize};
+
+pub use rules::{Channel, PersonRole, Rules};
+
+use crate::{
+    error::{Code, Error, Result},
+    site::{POLICY, Ready, Site},
+};
+
+/// Length of a policy in bytes, as it is kept.
+pub const LIMIT: u64 = 16 << 20;
+
+/// Which policy holds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PolicyState {
+    /// The digest of its file.
+    pub digest: Digest,
+    /// Its version.
+    pub version: u64,
+    /// Whether the customer's policy keys have signed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
+}
+
+/// The policy that holds at a site, read.
+#[derive(Debug, Default)]
+pub struct SitePolicy {
+    /// The rules with types.
+    pub rules: Rules,
+    /// The files with rules in Rego, by name.
+    pub rego: BTreeMap<String, String>,
+    /// The digest of its file; nothing where the defaults hold.
+    pub digest: Option<Digest>,
+    /// The customer's root, where the site has one.
+    pub customer: Option<Root>,
+}
+
+impl SitePolicy {
+    /// Reads the files of a policy.
+    pub fn of(policy: Policy, subject: &str) -> Result<Self> {
+        let mut rules = None;
+        let mut rego = BTreeMap::new();
+        for (name, text) in policy.files {
+            if name.as_str() == RULES {
+                rules = Some(Rules::parse(&text, &format!("{subject}: {RULES}"))?);
+            } else {
+                rego.insert(name.to_string(), text);
+            }
+        }
+        Ok(Self {
+            rules: rules.unwrap_or_default(),
+            rego,
+            ..Self::default()
+        })
+    }
+}
+
+/// The files of the policy that holds, by name; none where the defaults do.
+pub fn files(site: &Site) -> Result<BTreeMap<String, String>> {
+    let files = held(site)?.map(|policy| policy.files).unwrap_or_default();
+    Ok(files
+        .into_iter()
+        .map(|(name, text)| (name.to_string(), text))
+        .collect())
+}
+
+/// The policy that holds at a site. One that cannot be read is an error: nothing may be decided without it.
+pub fn load(site: &Site) -> Result<SitePolicy> {
+    let read = match held(site)? {
+        Some(policy) => SitePolicy::of(policy, POLICY)?,
+        None => SitePolicy::default(),
+    };
+    Ok(SitePolicy {
+        digest: site.state().policy.as_ref().map(|policy| policy.digest),
+        customer: site.customer_root()?,
+        ..read
+    })
+}
+
+fn held(site: &Site) -> Result<Option<Policy>> {
+    let Some(state) = &site.state().policy else {
+        return Ok(None);
+    };
+    let name = file_name(state.digest);
+    let subject = site.path(&format!("{POLICY}/{name}")).display().to_string();
+    let damaged = |why: String| Error::new(Code::StateDamaged, subject.clone(), why);
+    let bytes = site
+        .dir()
+        .read(format!("{POLICY}/{name}"), LIMIT)
+        .map_err(|e| damaged(e.to_string()))?;
+    if Digest::of(&bytes) != state.digest {
+        return Err(damaged("is not the policy that was set".into()));
+    }
+    // Its signatures were counted when it was set, and its digest is what it was then.
+    let policy = if state.signed {
+        Envelope::parse(&bytes, &subject)?.claimed(&subject)
+    } else {
+        Policy::parse(&bytes, &subject)
+    };
+    Ok(Some(policy?))
+}
+
+/// Where a policy comes from.
+pub enum Source {
+    /// An envelope that the customer's policy keys have signed.
+    Signed(Vec<u8>),
+    /// Files as they lie in a folder: only at a site without a root of the customer.
+    Unsigned(Policy),
+}
+
+/// Makes a policy hold, durably. Refused are those that are not signed as they have to be, that are older than the one
+/// that holds, or that cannot be read.
+pub fn set(site: &mut Ready<'_>, source: Source, name: &str) -> Result<PolicyState> {
+    let customer = site.customer_root()?;
+    let refuse = |detail: String| Error::new(Code::PolicyInvalid, name, detail);
+    let (policy, bytes, signed) = match (source, &customer) {
+        (Source::Signed(bytes), Some(root)) => {
+            let roles = root.sealift.as_ref();
+            let role = roles
+                .and_then(|roles| roles.policy.as_ref())
+                .ok_or_else(|| {
+                    refuse(format!(
+                        "the customer's root {} lists no keys for policies",
+                        root.version
+                    ))
+                })?;
+            let (policy, _) =
+                Envelope::parse(&bytes, name)?.open::<Policy>(&root.keys, role, name)?;
+            (policy, bytes, true)
+        }
+        (Source::Signed(_), None) => {
+            let why = "is signed, and this site has no root of the customer to verify it by: see `trust customer`";
+            return Err(refuse(why.into()));
+        }
+        (Source::Unsigned(_), Some(_)) => {
+            let why = "is not signed, and this site takes policies that the customer's keys have signed only";
+            return Err(refuse(why.into()));
+        }
+        (Source::Unsigned(policy), None) => {
+            policy.check().map_err(&refuse)?;
+            let bytes = serde_json::to_vec(&policy).map_err(|e| refuse(e.to_string()))?;
+            (policy, bytes, false)
+        }
+    };
+    let state = PolicyState {
+        digest: Digest::of(&bytes),
+        version: policy.version,
+        signed,
+    };
+    if let Some(there) = &site.state().policy {
+        if there.digest == state.digest {
+            return Ok(state);
+        }
+        if there.version >= state.version {
+            return Err(refuse(format!(
+                "has version {}, the policy here has {}: give the new one a higher version",
+                state.version, there.version
+            )));
+        }
+    }
+    let issued = policy.issued;
+    let read = SitePolicy::of(policy, name)?;
+    drop(read);
+    let writer = site.writer();
+    writer.mkdir(site.dir().at(POLICY))?;
+    let dir = site.dir().dir(POLICY)?;
+    writer.replace(dir.at(&file_name(state.digest)), &bytes)?;
+    writer.sync_dir(site.dir())?;
+    let mut next = site.state().clone();
+    next.policy = Some(state.clone());
+    if signed {
+        next.trust.time = next.trust.time.max(Some(issued));
+    }
+    site.commit(next)?;
+    sweep(site)?;
+    Ok(state)
+}
+
+/// Removes policies that do not hold.
+fn sweep(site: &Ready<'_>) -> Result<()> {
+    let dir = site.dir().dir(POLICY)?;
+    let holds = site
+        .state()
+        .policy
+        .as_ref()
+        .map(|policy| file_name(policy.digest));
+    for (name, _) in dir.list()? {
+        if holds.as_deref().is_none_or(|holds| *name != *holds) {
+            site.writer().remove_file(dir.at(&name))?;
+        }
+    }
+    Ok(())
+}
+
+fn file_name(digest: Digest) -> String {
+    format!("{digest}.json")
+}
