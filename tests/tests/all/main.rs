@@ -5,6 +5,7 @@
     reason = "files of tests need not survive anything"
 )]
 
+mod admission;
 mod build;
 mod compat;
 mod cuts;
