@@ -19,17 +19,17 @@ use crate::{
         file_name,
         role::KeyRole,
     },
-    signer::{FileSigner, tuf_signature},
+    signer::{self, FileSigner, Signer, tuf_signature},
 };
 
 /// What [`init`] is to make.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Number of keys for roots.
+    /// Number of keys to make for roots.
     pub root_keys: usize,
     /// How many of them have to sign.
     pub root_threshold: u64,
-    /// Number of keys for releases.
+    /// Number of keys to make for releases.
     pub release_keys: usize,
     /// How many of them have to sign.
     pub release_threshold: u64,
@@ -45,6 +45,17 @@ pub struct Plan {
     pub development: bool,
     /// When the root stops being valid.
     pub expires: Time,
+}
+
+/// Keys that are there already, for example in tokens, and take part in [`init`].
+#[derive(Default)]
+pub struct Given {
+    /// For roots; they sign the first one.
+    pub root: Vec<Box<dyn Signer>>,
+    /// For releases.
+    pub release: Vec<PublicKey>,
+    /// For licenses; where there is one, none is made.
+    pub license: Vec<PublicKey>,
 }
 
 /// A key that was made.
@@ -120,7 +131,12 @@ pub fn public_path(secret: &Path) -> PathBuf {
 
 /// Makes all keys and `root/1.root.json`, signed by all root keys, in `folder`; or nothing at all. The
 /// folder may be there, but none of the files. Without `passphrases` the keys are not encrypted.
-pub fn init(folder: &Path, plan: &Plan, mut passphrases: Option<&mut Passphrases>) -> Result<Made> {
+pub fn init(
+    folder: &Path,
+    plan: &Plan,
+    given: &Given,
+    mut passphrases: Option<&mut Passphrases>,
+) -> Result<Made> {
     let root_path = Path::new("root").join(file_name(1));
     let names: Vec<(KeyRole, String)> = [
         (KeyRole::Root, plan.root_keys),
@@ -145,17 +161,28 @@ pub fn init(folder: &Path, plan: &Plan, mut passphrases: Option<&mut Passphrases
         .into_iter()
         .map(|(role, name)| NewKey::new(Some(role), name.into()))
         .collect::<Result<Vec<_>>>()?;
-    let public = |role| -> Vec<PublicKey> {
-        keys.iter()
-            .filter(|key| key.role == Some(role))
-            .map(|key| key.key.public())
+    let public = |role, given: &[PublicKey]| -> Vec<PublicKey> {
+        let made = keys.iter().filter(|key| key.role == Some(role));
+        made.map(|key| key.key.public())
+            .chain(given.iter().copied())
             .collect()
     };
+    let given_root = given
+        .root
+        .iter()
+        .map(|key| signer::public_key(key.as_ref()));
+    let given_root = given_root.collect::<Result<Vec<_>>>()?;
     let root = edit::first(&FirstRoot {
-        root: (&public(KeyRole::Root), plan.root_threshold),
-        release: (&public(KeyRole::Release), plan.release_threshold),
-        license: (&public(KeyRole::License), plan.license_threshold),
-        policy: (&public(KeyRole::Policy), plan.policy_threshold),
+        root: (&public(KeyRole::Root, &given_root), plan.root_threshold),
+        release: (
+            &public(KeyRole::Release, &given.release),
+            plan.release_threshold,
+        ),
+        license: (
+            &public(KeyRole::License, &given.license),
+            plan.license_threshold,
+        ),
+        policy: (&public(KeyRole::Policy, &[]), plan.policy_threshold),
         development: plan.development,
         expires: plan.expires,
     })?;
@@ -174,6 +201,10 @@ pub fn init(folder: &Path, plan: &Plan, mut passphrases: Option<&mut Passphrases
             let signature = tuf_signature(&FileSigner::from(key.key), envelope.message())?;
             envelope.insert_signature(signature);
         }
+    }
+    for key in &given.root {
+        let signature = tuf_signature(key.as_ref(), envelope.message())?;
+        envelope.insert_signature(signature);
     }
     let bytes = envelope.to_bytes();
     let fingerprint = Digest::of(&bytes);

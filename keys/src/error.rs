@@ -83,6 +83,30 @@ sealift_verifier::codes! {
     ToSignInvalid = "tosign-invalid", "do not sign it: get the file again from who built the bundle";
     /// A signature that is not what it claims.
     SignatureInvalid = "signature-invalid", "the signature belongs to other content or was damaged: sign again";
+    /// A PKCS#11 URI that does not say clearly what it means.
+    TokenUri = "token-uri-invalid", "write it as RFC 7512 has it: pkcs11:token=LABEL;object=KEY?module-path=/PATH/OF/MODULE.so, with %20 for a blank";
+    /// A build of this program that cannot load PKCS#11 modules.
+    TokenUnsupported = "token-unsupported", "static programs load no modules: use the one built for glibc, with the feature pkcs11";
+    /// A PKCS#11 module that is not there, is none, or does not begin.
+    TokenModule = "token-module", "give the module of the token's maker as module-path: an absolute path, of the same architecture; `pkcs11-tool --module PATH -L` tries it";
+    /// No token is as the URI says.
+    TokenNotFound = "token-not-found", "is it plugged in? Compare with what is listed, or with `pkcs11-tool --module PATH -L`";
+    /// Several tokens are as the URI says.
+    TokenAmbiguous = "token-ambiguous", "add `serial` to the URI, so that it means one token";
+    /// No key on the token is as the URI says.
+    TokenKeyNotFound = "token-key-not-found", "compare with what is listed, or with `pkcs11-tool --module PATH -l -O`";
+    /// Several keys on the token are as the URI says.
+    TokenKeyAmbiguous = "token-key-ambiguous", "add `id` or `object` to the URI, so that it means one key";
+    /// The token does not take the PIN.
+    PinWrong = "pin-wrong", "do not try too often: tokens lock themselves after a few wrong PINs";
+    /// The token has locked itself.
+    PinLocked = "pin-locked", "its security officer has to set a new PIN";
+    /// The token is gone.
+    TokenRemoved = "token-removed", "plug it in and begin again; nothing was signed by it";
+    /// The token did not do what was asked of it.
+    TokenFailed = "token-failed", "try the same with `pkcs11-tool --module PATH -l --sign -m EDDSA`, and see the manual of the token";
+    /// A token signed something else, or with another key than it says.
+    TokenSignature = "token-signature-invalid", "it was not given out: do not use this token before its maker has explained it";
 }
 
 /// Why an operation of this crate failed.

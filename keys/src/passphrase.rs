@@ -81,6 +81,11 @@ impl Passphrases {
         self.get(&format!("Passphrase of {}: ", path.display()), None)
     }
 
+    /// The PIN of a token; `token` says which one, and what has to be known before it is typed.
+    pub fn pin(&mut self, token: &str) -> Result<Passphrase> {
+        self.get(&format!("PIN of {token}: "), None)
+    }
+
     /// The passphrase for a key file that is to be made; a person has to type it twice.
     pub fn choose(&mut self, path: &Path) -> Result<Passphrase> {
         let path = path.display();
@@ -108,7 +113,7 @@ impl Passphrases {
 }
 
 /// Reads a passphrase from a file or a pipe, and no more than a passphrase may be long.
-fn read(path: &Path) -> Result<Passphrase> {
+pub(crate) fn read(path: &Path) -> Result<Passphrase> {
     let error = |e| Error::io(path, e);
     let most = PASSPHRASE_BYTES + 2;
     let mut bytes = Zeroizing::new(Vec::with_capacity(most + 64));

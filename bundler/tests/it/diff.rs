@@ -65,7 +65,7 @@ fn a_bundle_is_compared_with_a_definition_after_it_was_verified() {
             development: true,
             expires: "2040-01-01T00:00:00Z".parse().unwrap(),
         };
-        ceremony::init(&vendor.path(name), &plan, None).unwrap();
+        ceremony::init(&vendor.path(name), &plan, &ceremony::Given::default(), None).unwrap();
     };
     keys("keys");
     keys("others");

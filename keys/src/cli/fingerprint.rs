@@ -1,14 +1,12 @@
 //! `fingerprint`: what people compare by voice or on paper.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use super::{
     Report,
     shared::{self, PassphraseArgs},
 };
-use crate::{disk, error::Result, key_file::KEY_FILE_BYTES, root::RootFile};
+use crate::{disk, error::Result, key_file::KEY_FILE_BYTES, root::RootFile, signer::KeyArgument};
 
 /// Show the fingerprint of a root file, or the id of a key
 ///
@@ -16,23 +14,25 @@ use crate::{disk, error::Result, key_file::KEY_FILE_BYTES, root::RootFile};
 /// SHA-256 of its entry in TUF metadata.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// N.root.json, or a PEM file with a public or a secret key
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// N.root.json, a PEM file with a public or a secret key, or pkcs11:… for a key in a token (RFC 7512)
+    #[arg(value_name = "FILE|URI")]
+    file: KeyArgument,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<Report> {
-        // A root is JSON, and a PEM never begins with a brace. A file too large for a key is no key.
-        let is_root = disk::read(&self.file, KEY_FILE_BYTES).map_or(true, |bytes| {
-            bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
-        });
-        if is_root {
-            return of_root(&self.file);
+        if let KeyArgument::File(path) = &self.file {
+            // A root is JSON, and a PEM never begins with a brace. A file too large for a key is no key.
+            let is_root = disk::read(path, KEY_FILE_BYTES).map_or(true, |bytes| {
+                bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
+            });
+            if is_root {
+                return of_root(path);
+            }
         }
-        let id = shared::key_id_of_file(&self.file, &mut self.passphrase.passphrases())?;
+        let id = shared::public_half(&self.file, &mut self.passphrase.passphrases())?.id()?;
         Ok(Report {
             text: format!("{id}\n"),
             json: json!({ "kind": "key", "keyid": id }),

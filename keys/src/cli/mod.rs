@@ -9,6 +9,7 @@ mod init;
 mod license;
 mod manual;
 mod policy;
+mod public;
 mod root;
 mod shared;
 mod sign;
@@ -57,6 +58,7 @@ pub enum Output {
 enum Command {
     Init(init::Args),
     Generate(generate::Args),
+    Public(public::Args),
     #[command(subcommand)]
     Root(root::Command),
     Sign(sign::Args),
@@ -115,6 +117,7 @@ pub fn run(cli: Cli, now: Time, ask: Option<Ask<'_>>) -> Result<Report> {
     match cli.command {
         Command::Init(args) => args.run(now),
         Command::Generate(args) => args.run(),
+        Command::Public(args) => args.run(),
         Command::Root(command) => command.run(now),
         Command::Sign(args) => args.run(now),
         Command::License(command) => command.run(now),

@@ -1,18 +1,20 @@
 //! Arguments that several verbs share.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use sealift_verifier::time::Time;
 
 use crate::{
-    disk,
     error::{Code, Error, Result},
-    key_file::{self, KeyFile},
+    key_file::{KeyFile, PublicKey},
     passphrase::{PassphraseSource, Passphrases},
     root::edit,
-    signer::FileSigner,
+    signer::{self, KeyArgument},
 };
 
 /// How long a root lives, in years, if nothing else is asked for.
@@ -21,10 +23,10 @@ const ROOT_YEARS: i32 = 10;
 /// Where the passphrase of a key comes from. The other programs that sign take the same arguments.
 #[derive(Debug, Clone, Args)]
 pub struct PassphraseArgs {
-    /// Read the passphrase from this open file descriptor, such as a pipe (its first line)
+    /// Read the passphrase or PIN from this open file descriptor, such as a pipe (its first line)
     #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
     passphrase_fd: Option<u32>,
-    /// Read the passphrase from this file (its first line)
+    /// Read the passphrase or PIN from this file (its first line)
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -100,39 +102,28 @@ fn in_years(now: Time, years: i32) -> Result<Time> {
     Ok(Time::from_unix(later.timestamp().as_second())?)
 }
 
-/// A secret key to sign with, and a note if others can read its file.
-pub(super) fn open_signer(
-    path: &Path,
-    passphrases: &mut Passphrases,
-) -> Result<(FileSigner, Option<String>)> {
-    let signer = FileSigner::open(path, passphrases)?;
-    let note = disk::is_exposed(path).then(|| {
-        format!(
-            "{0} can be read by others on this machine: chmod 600 {0}",
-            path.display()
-        )
-    });
-    Ok((signer, note))
-}
-
-/// The id that an argument stands for: an id, its beginning, or a file with the public key.
-pub(super) fn key_id(argument: &str) -> Result<String> {
-    let is_id = (8..=64).contains(&argument.len())
-        && argument
+/// The id that an argument stands for: an id, its beginning, a file with the public key, or one in a token.
+pub(super) fn key_id(argument: &OsStr) -> Result<String> {
+    let text = argument.to_str().unwrap_or_default();
+    let is_id = (8..=64).contains(&text.len())
+        && text
             .bytes()
             .all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
     if is_id && !Path::new(argument).exists() {
-        return Ok(argument.to_owned());
+        return Ok(text.to_owned());
     }
-    key_file::read_public(Path::new(argument))?.id()
+    signer::read_public(&argument.to_owned().into())?.id()
 }
 
-/// The id of the key in a PEM file, secret or public.
-pub(super) fn key_id_of_file(path: &Path, passphrases: &mut Passphrases) -> Result<String> {
+/// The public half of a key in a PEM file, secret or public, or in a token.
+pub(super) fn public_half(key: &KeyArgument, passphrases: &mut Passphrases) -> Result<PublicKey> {
+    let KeyArgument::File(path) = key else {
+        return signer::read_public(key);
+    };
     match KeyFile::read(path)? {
-        KeyFile::Public(key) => key.id(),
-        KeyFile::Plain(key) => key.public().id(),
-        KeyFile::Encrypted(key) => key.unlock(&passphrases.open(path)?)?.public().id(),
+        KeyFile::Public(key) => Ok(key),
+        KeyFile::Plain(key) => Ok(key.public()),
+        KeyFile::Encrypted(key) => Ok(key.unlock(&passphrases.open(path)?)?.public()),
     }
 }
 

@@ -8,14 +8,12 @@ use std::{
 use sealift_verifier::time::Time;
 use serde_json::json;
 
-use super::{
-    Report,
-    shared::{self, PassphraseArgs},
-};
+use super::{Report, shared::PassphraseArgs};
 use crate::{
     disk,
     error::{Code, Error, Result},
     root::edit,
+    signer::{self, KeyArgument},
     travel::{DetachedSignature, TO_SIGN_BYTES, ToSign},
 };
 
@@ -28,9 +26,9 @@ pub(super) struct Args {
     /// The .tosign file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The secret release key
-    #[arg(long, value_name = "KEY.pem")]
-    key: PathBuf,
+    /// The secret release key: a file, or pkcs11:… for one in a token (RFC 7512)
+    #[arg(long, value_name = "KEY")]
+    key: KeyArgument,
     /// Where the signature goes [default: FILE.KEYID.sig, with the first eight digits of the key id]
     #[arg(short = 'o', long = "signature", value_name = "SIG")]
     signature: Option<PathBuf>,
@@ -43,8 +41,8 @@ impl Args {
         let subject = self.file.display().to_string();
         let to_sign = ToSign::parse(&disk::read(&self.file, TO_SIGN_BYTES)?, &subject)?;
         edit::check_expiry(to_sign.expires(), now, &subject)?;
-        let (signer, note) = shared::open_signer(&self.key, &mut self.passphrase.passphrases())?;
-        let signature = DetachedSignature::make(&to_sign, &signer)?;
+        let signer = signer::open(&self.key, &mut self.passphrase.passphrases())?;
+        let signature = DetachedSignature::make(&to_sign, signer.as_ref())?;
         let path = match self.signature {
             Some(path) => path,
             None => default_path(&self.file, signature.keyid())?,
@@ -85,7 +83,7 @@ impl Args {
                 "keyid": signature.keyid(),
                 "signature": path,
             }),
-            notes: note.into_iter().collect(),
+            notes: self.key.warning().into_iter().collect(),
         })
     }
 }

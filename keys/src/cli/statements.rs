@@ -15,21 +15,21 @@ use sealift_verifier::{
 };
 use serde_json::{Value, json};
 
-use super::shared::{self, PassphraseArgs};
+use super::shared::PassphraseArgs;
 use crate::{
     disk, dsse,
     error::{Code, Error, Result},
     passphrase::Passphrases,
     root::{RootFile, folder, role::KeyRole, sign::Count},
-    signer::Signer,
+    signer::{self, KeyArgument, Signer},
 };
 
 /// The keys that sign.
 #[derive(Debug, Args)]
 pub(super) struct SignerArgs {
-    /// A secret key to sign with; may be given several times, if several have to sign
-    #[arg(long = "key", value_name = "KEY.pem", required = true)]
-    keys: Vec<PathBuf>,
+    /// A secret key to sign with, a file or pkcs11:… (RFC 7512); may be given several times, if several have to sign
+    #[arg(long = "key", value_name = "KEY", required = true)]
+    keys: Vec<KeyArgument>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -37,9 +37,9 @@ pub(super) struct SignerArgs {
 /// One key that signs.
 #[derive(Debug, Args)]
 pub(super) struct OneSignerArgs {
-    /// The secret key to sign with
-    #[arg(long, value_name = "KEY.pem")]
-    key: PathBuf,
+    /// The secret key to sign with: a file, or pkcs11:… for one in a token (RFC 7512)
+    #[arg(long, value_name = "KEY")]
+    key: KeyArgument,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -65,16 +65,15 @@ impl SignerArgs {
 impl OneSignerArgs {
     pub(super) fn open(self) -> Result<(Box<dyn Signer>, Vec<String>)> {
         let mut passphrases = self.passphrase.passphrases();
-        let (signer, note) = shared::open_signer(&self.key, &mut passphrases)?;
-        Ok((Box::new(signer), note.into_iter().collect()))
+        let signer = signer::open(&self.key, &mut passphrases)?;
+        Ok((signer, self.key.warning().into_iter().collect()))
     }
 }
 
 impl Signers {
-    fn add(&mut self, key: &Path, passphrases: &mut Passphrases) -> Result<()> {
-        let (signer, note) = shared::open_signer(key, passphrases)?;
-        self.opened.push(Box::new(signer));
-        self.notes.extend(note);
+    fn add(&mut self, key: &KeyArgument, passphrases: &mut Passphrases) -> Result<()> {
+        self.opened.push(signer::open(key, passphrases)?);
+        self.notes.extend(key.warning());
         Ok(())
     }
 

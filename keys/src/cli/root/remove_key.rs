@@ -1,6 +1,6 @@
 //! `root remove-key`.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use sealift_verifier::time::Time;
 
@@ -22,9 +22,9 @@ pub(in crate::cli) struct Args {
     /// What the key is no longer for
     #[arg(long, value_enum)]
     role: KeyRole,
-    /// The id of the key, its first eight digits or more, or a file with the public key
-    #[arg(value_name = "KEYID|KEY.pub.pem")]
-    key: String,
+    /// The id of the key, its first eight digits or more, a file with the public key, or pkcs11:…
+    #[arg(value_name = "KEYID|KEY.pub.pem|URI")]
+    key: OsString,
 }
 
 impl Args {

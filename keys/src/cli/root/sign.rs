@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::Report;
 use crate::{
-    cli::shared::{self, PassphraseArgs},
+    cli::shared::PassphraseArgs,
     error::Result,
     root::sign,
+    signer::{self, KeyArgument},
 };
 
 /// Add a signature to the draft of a root; with the last one needed, publish the root
@@ -22,9 +23,9 @@ pub(in crate::cli) struct Args {
     /// N.root.draft.json
     #[arg(value_name = "DRAFT")]
     draft: PathBuf,
-    /// A secret root key, of the root before or of this one
-    #[arg(long, value_name = "KEY.pem")]
-    key: PathBuf,
+    /// A secret root key, of the root before or of this one: a file, or pkcs11:… for one in a token (RFC 7512)
+    #[arg(long, value_name = "KEY")]
+    key: KeyArgument,
     /// The root before this one, if it does not lie beside the draft
     #[arg(long, value_name = "N.root.json")]
     previous: Option<PathBuf>,
@@ -34,8 +35,8 @@ pub(in crate::cli) struct Args {
 
 impl Args {
     pub(super) fn run(self, now: Time) -> Result<Report> {
-        let (signer, note) = shared::open_signer(&self.key, &mut self.passphrase.passphrases())?;
-        let outcome = sign::sign(&self.draft, self.previous.as_deref(), &signer, now)?;
+        let signer = signer::open(&self.key, &mut self.passphrase.passphrases())?;
+        let outcome = sign::sign(&self.draft, self.previous.as_deref(), signer.as_ref(), now)?;
 
         let mut text = format!("root {}: {}\n", outcome.version, outcome.progress);
         for change in &outcome.changes {
@@ -47,7 +48,7 @@ impl Args {
             }
             None => text.push_str("more signatures are needed\n"),
         }
-        let mut notes: Vec<String> = note.into_iter().collect();
+        let mut notes: Vec<String> = self.key.warning().into_iter().collect();
         if outcome.repeated {
             notes.push(format!(
                 "key {} had signed already: nothing was added",
