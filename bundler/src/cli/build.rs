@@ -8,7 +8,7 @@ use std::{
 use indicatif::DecimalBytes;
 use sealift_keys::{
     passphrase::{PassphraseSource, Passphrases},
-    signer::{FileSigner, Signer},
+    signer::{self, KeyArgument, Signer},
 };
 use sealift_verifier::release::Mode;
 use serde_json::json;
@@ -36,9 +36,9 @@ pub(super) struct Args {
     /// The release definition
     #[arg(value_name = "RELEASE.toml")]
     definition: PathBuf,
-    /// A release key (PKCS#8 PEM); may be given several times
-    #[arg(long = "key", value_name = "PEM", required = true)]
-    keys: Vec<PathBuf>,
+    /// A release key: a file (PKCS#8 PEM), or pkcs11:… for one in a token (RFC 7512); may be given several times
+    #[arg(long = "key", value_name = "KEY", required = true)]
+    keys: Vec<KeyArgument>,
     /// The folder with 1.root.json and all that followed it
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
@@ -51,10 +51,10 @@ pub(super) struct Args {
     /// Refuse if there is no lock
     #[arg(long)]
     locked: bool,
-    /// Read the passphrase of the keys from the first line of a file
+    /// Read the passphrase or PIN of the keys from the first line of a file
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
     passphrase_file: Option<PathBuf>,
-    /// Read the passphrase of the keys from an open file descriptor
+    /// Read the passphrase or PIN of the keys from an open file descriptor
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
     /// The release before this one, a bundle or a definition, that its type follows from; for each mode that is built
@@ -141,9 +141,9 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let signers = args
         .keys
         .iter()
-        .map(|path| FileSigner::open(path, &mut passphrases));
+        .map(|key| signer::open(key, &mut passphrases));
     let signers = signers.collect::<Result<Vec<_>, _>>()?;
-    let signers: Vec<&dyn Signer> = signers.iter().map(|s| s as _).collect();
+    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     let (cache, unusable) = args.cache.open(around)?;
     for plan in &mut plans {
         inventory(plan, &cache, threads())?;
