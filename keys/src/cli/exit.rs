@@ -20,7 +20,7 @@ pub const NOT_AUTHENTIC: u8 = 3;
 pub fn code(error: &Error) -> u8 {
     match error {
         Error::Own(_) => match error.kind() {
-            Some(Code::Usage | Code::TokenUri) => USAGE,
+            Some(Code::Usage) => USAGE,
             Some(Code::SignatureInvalid | Code::ToSignInvalid) => NOT_AUTHENTIC,
             _ => FAILED,
         },

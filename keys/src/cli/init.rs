@@ -138,7 +138,7 @@ impl Args {
             keys.push(json!({ "role": role, "keyid": key.keyid, "secret": key.secret, "public": key.public }));
         }
         for (role, key, keyid) in &taken {
-            let _ = writeln!(text, "{role:<8} {keyid}  {key}");
+            let _ = writeln!(text, "{:<8} {keyid}  {key}", role.name());
             keys.push(json!({ "role": role, "keyid": keyid, "given": key.to_string() }));
         }
         let _ = writeln!(text, "root file    {}", made.root.display());

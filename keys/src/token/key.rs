@@ -1,5 +1,8 @@
 //! One key of one token.
 
+mod find;
+mod module;
+
 use std::sync::{Mutex, PoisonError};
 
 use cryptoki::{
@@ -16,10 +19,8 @@ use sealift_verifier::{
     tuf::{ED25519, threshold::verify_one},
 };
 
-use super::{
-    Kind, TokenUri,
-    find::{Token, failure, listed, read_pin},
-};
+use self::find::{Token, failure, listed, read_pin};
+use super::{Kind, TokenUri};
 use crate::{
     error::{Code, Error, Result},
     key_file::PublicKey,

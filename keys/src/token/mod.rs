@@ -4,19 +4,27 @@
 //! is linked dynamically, because a module is a library of the token's maker that is loaded while the program
 //! runs; other builds refuse with a code of its own. See docs/decisions/0010-pkcs11.md.
 
-#[cfg(not(all(feature = "pkcs11", not(target_feature = "crt-static"))))]
+#[cfg(not(all(
+    feature = "pkcs11",
+    not(any(target_env = "musl", target_feature = "crt-static"))
+)))]
 mod absent;
-#[cfg(all(feature = "pkcs11", not(target_feature = "crt-static")))]
-mod find;
-#[cfg(all(feature = "pkcs11", not(target_feature = "crt-static")))]
+#[cfg(all(
+    feature = "pkcs11",
+    not(any(target_env = "musl", target_feature = "crt-static"))
+))]
 mod key;
-#[cfg(all(feature = "pkcs11", not(target_feature = "crt-static")))]
-mod module;
 mod parse;
 mod uri;
 
-#[cfg(not(all(feature = "pkcs11", not(target_feature = "crt-static"))))]
+#[cfg(not(all(
+    feature = "pkcs11",
+    not(any(target_env = "musl", target_feature = "crt-static"))
+)))]
 pub use self::absent::{open, public_key};
-#[cfg(all(feature = "pkcs11", not(target_feature = "crt-static")))]
+#[cfg(all(
+    feature = "pkcs11",
+    not(any(target_env = "musl", target_feature = "crt-static"))
+))]
 pub use self::key::{open, public_key};
 pub use self::uri::{Kind, Module, Pin, SCHEME, TokenUri, URI_BYTES};

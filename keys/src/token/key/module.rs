@@ -12,8 +12,10 @@ use cryptoki::{
     error::{Error as Pkcs11Error, RvError},
 };
 
-use super::{Module, TokenUri};
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    token::{Module, TokenUri},
+};
 
 /// The modules of this process. They stay loaded to its end: initialising is once for all signers, and not
 /// every module survives to be unloaded.

@@ -8,13 +8,11 @@ use cryptoki::{
     types::RawAuthPin,
 };
 
-use super::{
-    Pin, TokenUri,
-    module::{self, told},
-};
+use super::module::{self, told};
 use crate::{
     error::{Code, Error, Result},
     passphrase::{self, Passphrases},
+    token::{Pin, TokenUri},
 };
 
 /// Most tokens or keys that an error lists.
