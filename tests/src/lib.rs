@@ -22,5 +22,6 @@ pub mod program;
 pub mod sandbox;
 pub mod service;
 pub mod site;
+pub mod token;
 pub mod tuf;
 pub mod vendor;

@@ -22,5 +22,6 @@ mod site;
 mod site_pins;
 mod size;
 mod story;
+mod token;
 mod tuf;
 mod workspace;
