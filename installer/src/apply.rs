@@ -15,7 +15,9 @@ use sealift_verifier::{
 
 use crate::{
     activate::{self, Step},
+    admission::Decision,
     admit::{self, Admitted},
+    audit::{self, Entry},
     disk::Writer,
     error::{Code, Error, Result},
     generation::{self, Contents},
@@ -73,14 +75,69 @@ pub fn apply(
     confirm: &mut dyn FnMut(&Plan) -> Result<()>,
     ctx: &Context<'_>,
 ) -> Result<Applied> {
+    let mut entry = Entry::new(audit::Action::Apply).about(name);
+    let (admitted, decision) = match decide(site, file, name, &mut entry, confirm, ctx) {
+        Ok(Some(admitted)) => admitted,
+        Ok(None) => {
+            let generation = site.state().current.unwrap_or_default();
+            return Ok(Applied::NothingToDo { generation });
+        }
+        Err(e) if is_refusal(&e) => {
+            return Err(site.refused(audit::Action::Apply, entry, e, ctx));
+        }
+        Err(e) => return Err(e),
+    };
+    // What came in against a rule is a line of its own, so that whoever looks for it finds it.
+    for exception in decision.exceptions() {
+        let mut entry = entry.clone();
+        entry.of = Some(std::mem::replace(&mut entry.action, exception));
+        let _ = site.decided(entry, ctx)?;
+    }
+    let intent = site.intend(entry, ctx)?;
+    let result = install(site, admitted, ctx);
+    let (outcome, reason) = audit::Outcome::of(&result);
+    site.conclude(intent, outcome, &reason, ctx);
+    result
+}
+
+/// Verifies a bundle, holds it against the site's rules, and asks. Nothing if its release runs already. As much as
+/// becomes known of it goes into `entry`.
+fn decide(
+    site: &Ready<'_>,
+    file: File,
+    name: &str,
+    entry: &mut Entry,
+    confirm: &mut dyn FnMut(&Plan) -> Result<()>,
+    ctx: &Context<'_>,
+) -> Result<Option<(Admitted, Decision)>> {
     let authentic = admit::verify(site, file, name, ctx)?;
     if admit::is_current(site, &authentic) {
-        let generation = site.state().current.unwrap_or_default();
-        return Ok(Applied::NothingToDo { generation });
+        return Ok(None);
     }
     let plan = plan::of(site, &authentic, ctx)?;
+    let known = std::mem::replace(entry, Entry::new(audit::Action::Apply));
+    *entry = known
+        .release(&plan.version, plan.release)
+        .moves(site.state().current, plan.generation)
+        .decided(&plan.decision);
     let admitted = admit::admit(authentic, &plan.decision)?;
     confirm(&plan)?;
+    Ok(Some((admitted, plan.decision)))
+}
+
+/// Whether somebody or something said no, so that it has to be recorded; what could not be read is no decision.
+fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::Verifier(error) => error.io_kind().is_none(),
+        error => !matches!(
+            error.kind(),
+            Some(Code::Io | Code::ConfirmationMissing | Code::StateDamaged)
+        ),
+    }
+}
+
+/// Stages and activates an admitted release.
+fn install(site: &mut Ready<'_>, admitted: Admitted, ctx: &Context<'_>) -> Result<Applied> {
     let from = site.state().current;
     let release = admitted.authentic.release();
     let mut failed = Event {

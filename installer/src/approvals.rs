@@ -22,10 +22,19 @@ use crate::{
 pub struct Voices {
     /// Who requested it.
     pub requested_by: BTreeSet<String>,
-    /// Who approves it, and what they let be overridden.
-    pub approved_by: BTreeMap<String, BTreeSet<Override>>,
+    /// Who approves it.
+    pub approved_by: BTreeMap<String, Voice>,
     /// Why other approvals of it count nothing, a sentence each.
     pub void: Vec<String>,
+}
+
+/// What one person says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Voice {
+    /// What they let be overridden.
+    pub overrides: BTreeSet<Override>,
+    /// The ids of the keys that they signed with.
+    pub keys: BTreeSet<String>,
 }
 
 impl Voices {
@@ -33,7 +42,7 @@ impl Voices {
     pub fn overriding(&self, what: Override) -> Vec<&str> {
         let approving = self.approved_by.iter();
         approving
-            .filter(|(_, overrides)| overrides.contains(&what))
+            .filter(|(_, voice)| voice.overrides.contains(&what))
             .map(|(name, _)| name.as_str())
             .collect()
     }
@@ -63,12 +72,10 @@ pub fn voices(site: &Site, rules: &Rules, plan: &Plan, at: Time) -> Result<Voice
     }
     for kept in found {
         match judge(&kept, rules, plan, digest, &requests, &withdrawn, at) {
-            Ok((name, overrides)) => {
-                voices
-                    .approved_by
-                    .entry(name)
-                    .or_default()
-                    .extend(overrides);
+            Ok((signer, overrides)) => {
+                let voice = voices.approved_by.entry(signer.name).or_default();
+                voice.overrides.extend(overrides);
+                voice.keys.insert(signer.key);
             }
             Err(why) => voices.void.push(why),
         }
@@ -95,11 +102,12 @@ fn judge(
     requests: &BTreeMap<Digest, Vec<String>>,
     withdrawn: &BTreeMap<(Digest, String), Time>,
     at: Time,
-) -> Result<(String, Vec<Override>), String> {
+) -> Result<(Signer, Vec<Override>), String> {
     let short: String = kept.digest.to_string().chars().take(12).collect();
     let subject = format!("the approval {short}");
-    let (approval, name): (Approval, _) = signed_by(&kept.envelope, rules, PersonRole::Approver)
+    let (approval, signer): (Approval, _) = signed_by(&kept.envelope, rules, PersonRole::Approver)
         .ok_or_else(|| format!("{subject} is not signed by an approver"))?;
+    let name = &signer.name;
     let subject = format!("the approval of {name}");
     if approval.subject.plan != digest {
         return Err(format!(
@@ -127,7 +135,7 @@ fn judge(
     if let Some(when) = taken_back.filter(|when| **when >= approval.issued) {
         return Err(format!("{subject} was withdrawn {when}"));
     }
-    Ok((name, approval.overrides))
+    Ok((signer, approval.overrides))
 }
 
 /// The requests for a plan by their digests, and who has signed each of them.
@@ -139,7 +147,7 @@ fn requests(
 ) -> Result<BTreeMap<Digest, Vec<String>>> {
     let mut requests = BTreeMap::new();
     for kept in statements::list(site, Kind::Request)? {
-        let Some((request, name)) =
+        let Some((request, signer)) =
             signed_by::<Request>(&kept.envelope, rules, PersonRole::Operator)
         else {
             continue;
@@ -147,7 +155,7 @@ fn requests(
         let about = &request.subject;
         if about.site == plan.site && about.release == plan.release && about.plan == digest {
             let by: &mut Vec<String> = requests.entry(kept.envelope.digest()).or_default();
-            by.push(name);
+            by.push(signer.name);
         }
     }
     Ok(requests)
@@ -166,9 +174,9 @@ fn withdrawn(site: &Site, rules: &Rules) -> Result<BTreeMap<(Digest, String), Ti
         let signed = all
             .into_iter()
             .find_map(|role| signed_by::<Withdrawal>(&kept.envelope, rules, role));
-        if let Some((withdrawal, name)) = signed {
+        if let Some((withdrawal, signer)) = signed {
             let when = withdrawn
-                .entry((withdrawal.request, name))
+                .entry((withdrawal.request, signer.name))
                 .or_insert(withdrawal.issued);
             *when = (*when).max(withdrawal.issued);
         }
@@ -176,19 +184,27 @@ fn withdrawn(site: &Site, rules: &Rules) -> Result<BTreeMap<(Digest, String), Ti
     Ok(withdrawn)
 }
 
+/// Who has signed something.
+struct Signer {
+    name: String,
+    /// The id of the key.
+    key: String,
+}
+
 /// What an envelope says, and which person with `role` has signed it. The first by name, if several have.
 fn signed_by<S: Statement>(
     envelope: &Envelope,
     rules: &Rules,
     role: PersonRole,
-) -> Option<(S, String)> {
+) -> Option<(S, Signer)> {
     let (keys, needed) = rules.keys_of(role);
-    let (statement, signers) = envelope.open::<S>(&keys, &needed, "statement").ok()?;
-    let names = signers
-        .iter()
-        .filter_map(|holder| rules.owner(&holder.public));
-    let name = names.map(|person| person.name.clone()).min()?;
-    Some((statement, name))
+    let (statement, holders) = envelope.open::<S>(&keys, &needed, "statement").ok()?;
+    let signers = holders.into_iter().filter_map(|holder| {
+        let name = rules.owner(&holder.public)?.name.clone();
+        let key = holder.keyid;
+        Some(Signer { name, key })
+    });
+    Some((statement, signers.min_by(|a, b| a.name.cmp(&b.name))?))
 }
 
 /// Takes a request, an approval or a withdrawal that one of the site's people has signed and that is about this site.
@@ -225,5 +241,5 @@ pub fn add(site: &mut Ready<'_>, kind: Kind, bytes: &[u8], name: &str) -> Result
         )));
     }
     statements::keep(site, kind, bytes)?;
-    Ok(who)
+    Ok(who.name)
 }

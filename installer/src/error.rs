@@ -115,6 +115,10 @@ sealift_verifier::codes! {
     ApprovalUnusable = "approval-unusable", "see the people and their keys in `policy show`, and the site's id in `status`";
     /// Something that is not there.
     NotFound = "not-found", "see the list of what is there";
+    /// The audit log cannot be written, so that nothing may be done.
+    AuditUnwritable = "audit-unwritable", "free space on the file system of the state folder, or correct what the message names; going back is possible nevertheless";
+    /// The audit log is not what was written.
+    AuditDamaged = "audit-damaged", "see `audit verify` for what is wrong; find out who did it before `audit cut --damaged` puts the log away";
     /// A pin that is not there.
     NotPinned = "not-pinned", "see `pin list` for the pins of the site";
     /// A capability that the release does not have.

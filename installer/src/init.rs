@@ -9,10 +9,15 @@ use sealift_verifier::{
 };
 
 use crate::{
+    audit::{
+        self, Entry,
+        log::{Log, Mark, Place},
+    },
     disk::{Dir, Disk, Writer},
     error::{Code, Error, Result},
     journal, lock,
     site::{Context, GENERATIONS, KNOWN, STATE, STORE, Site, TRASH, TRUST, root_file},
+    site_key,
     state::{Action, ClockPolicy, Event, FORMAT, Outcome, State, TrustState},
     store,
 };
@@ -71,9 +76,30 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
     writer.replace(trust.at(&root_file(root.version)), &options.root)?;
     writer.sync_fs(&dir)?;
 
+    let site = random_id()?;
+    // What an interrupted `init` left is of a site that never was.
+    if dir.status(audit::FOLDER.as_ref())?.is_some() {
+        writer.remove_tree(dir.at(audit::FOLDER))?;
+    }
+    let key = site_key::id(site_key::ensure(&dir, writer, None)?.public())?;
+    let mut log = Log::default();
+    let place = Place {
+        dir: &dir,
+        writer,
+        site: &site,
+        key: Some(&key),
+        committed: None,
+        time_bound: None,
+        now: ctx.now,
+        who: ctx.who,
+    };
+    let made = format!("root {} with the fingerprint {digest}", root.version);
+    let entry = Entry::new(audit::Action::Init).about(&made);
+    let intent = log.append(&place, &Mark::INTENT, entry.clone())?;
+
     let mut state = State {
         format: FORMAT,
-        site: random_id()?,
+        site: site.clone(),
         created: ctx.now,
         clock: options.clock,
         activate_hook: hook,
@@ -82,6 +108,8 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
         pins: Vec::new(),
         policy: None,
         current: None,
+        site_key: Some(key.clone()),
+        audit: log.position(),
         next: 1,
         trust: TrustState {
             first_root: root.version,
@@ -104,9 +132,19 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
         from: None,
         version: None,
         release: None,
-        reason: format!("root {} with the fingerprint {digest}", root.version),
+        reason: made,
     });
     writer.replace(dir.at(STATE), &state.to_bytes()?)?;
+    let outcome = Entry {
+        outcome: Some(audit::Outcome::Done),
+        ..entry
+    };
+    let said = log.append(&place, &Mark::outcome(intent), outcome);
+    if let Err(e) = said.and_then(|_| log.checkpoint(&place)) {
+        ctx.progress.note(&format!(
+            "the audit log says later that the site was made: {e}"
+        ));
+    }
     Site::open(&path)
 }
 
@@ -124,7 +162,9 @@ fn check_empty(dir: &Dir) -> Result<()> {
             "there is a site here",
         ));
     }
-    let left = |name: &str| KNOWN.contains(&name) || name == format!("{STATE}.tmp");
+    let left = |name: &str| {
+        KNOWN.contains(&name) || site_key::PARTIAL.contains(&name) || name == format!("{STATE}.tmp")
+    };
     match found
         .iter()
         .find(|(name, _)| !left(&name.to_string_lossy()))

@@ -7,7 +7,10 @@ use std::{
     time::SystemTime,
 };
 
-use sealift_installer::cli::{self, World};
+use sealift_installer::{
+    audit::Who,
+    cli::{self, World},
+};
 use sealift_verifier::time::Time;
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             err: &err,
             ask: person.then_some(&ask),
             now,
+            who: who(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             disk: &disk,
         },
@@ -64,6 +68,28 @@ fn main() -> ExitCode {
         let _ = say(&format!("mutating calls: {}\n", disk.calls()));
     }
     ExitCode::from(code)
+}
+
+/// Who runs this, for the audit log: the user that we are, and the one who logged in before becoming it.
+fn who() -> Who {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = |uid: u32| {
+        // name:password:UID:…
+        let mut rows = users.lines().map(|row| row.split(':'));
+        let row = rows.find(|row| row.clone().nth(2) == Some(uid.to_string().as_str()));
+        row.and_then(|mut row| row.next().map(str::to_owned))
+    };
+    let uid = rustix::process::getuid().as_raw();
+    let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    // The kernel writes -1 for a program that nobody logged in for.
+    let login = login.trim().parse().ok().filter(|uid| *uid != u32::MAX);
+    Who {
+        uid,
+        user: name(uid).unwrap_or_default(),
+        login: login.map_or_else(String::new, |uid| {
+            name(uid).unwrap_or_else(|| uid.to_string())
+        }),
+    }
 }
 
 #[cfg(feature = "fault-points")]

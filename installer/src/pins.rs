@@ -8,6 +8,7 @@ use sealift_verifier::{
 };
 
 use crate::{
+    audit,
     disk::ReplaceError,
     error::{Code, Error, Result},
     site::{Context, Ready, Site},
@@ -32,9 +33,10 @@ pub fn add(site: &mut Ready<'_>, pin: Pin, ctx: &Context<'_>) -> Result<Option<P
         ));
     }
     state.record(event(Action::Pin, &pin, ctx));
+    let subject = pin.describe();
     state.pins.push(pin);
     state.pins.sort_by(|a, b| a.place().cmp(&b.place()));
-    commit(site, state)?;
+    commit(site, audit::Action::Pin, subject, state, ctx)?;
     Ok(before)
 }
 
@@ -46,7 +48,7 @@ pub fn remove(site: &mut Ready<'_>, level: Level, name: &Name, ctx: &Context<'_>
         Error::new(Code::NotPinned, subject, "is not pinned")
     })?;
     state.record(event(Action::Unpin, &pin, ctx));
-    commit(site, state)?;
+    commit(site, audit::Action::Unpin, pin.describe(), state, ctx)?;
     Ok(pin)
 }
 
@@ -99,13 +101,22 @@ fn event(action: Action, pin: &Pin, ctx: &Context<'_>) -> Event {
     }
 }
 
-fn commit(site: &mut Ready<'_>, state: State) -> Result<()> {
-    site.commit(state).map_err(|e| match e {
-        ReplaceError::Unchanged(e) => e,
-        ReplaceError::DurabilityUnknown(e) => Error::new(
-            Code::DurabilityUnknown,
-            "the pins are changed",
-            format!("but the disk failed afterwards: {e}"),
-        ),
+fn commit(
+    site: &mut Ready<'_>,
+    action: audit::Action,
+    pin: String,
+    state: State,
+    ctx: &Context<'_>,
+) -> Result<()> {
+    let entry = audit::Entry::new(action).about(pin);
+    audit::recorded(site, entry, ctx, |site| {
+        site.commit(state).map_err(|e| match e {
+            ReplaceError::Unchanged(e) => e,
+            ReplaceError::DurabilityUnknown(e) => Error::new(
+                Code::DurabilityUnknown,
+                "the pins are changed",
+                format!("but the disk failed afterwards: {e}"),
+            ),
+        })
     })
 }

@@ -1,10 +1,11 @@
 //! Removing old generations.
 
 use crate::{
+    audit::{self, Action, Entry},
     error::Result,
     journal::Phase,
     site::{Context, Ready},
-    state::{Action, Event, Outcome},
+    state::{self, Event, Outcome},
 };
 
 /// What a prune removed.
@@ -30,10 +31,13 @@ pub fn prune(site: &mut Ready<'_>, keep: usize, ctx: &Context<'_>) -> Result<Pru
         .filter(|n| !needed.contains(&Some(*n)))
         .collect();
     if !removed.is_empty() {
-        site.begin(&Phase::Pruning {
-            generations: removed.clone(),
+        let entry = Entry::new(Action::Prune).about(describe(&removed));
+        audit::recorded(site, entry, ctx, |site| {
+            site.begin(&Phase::Pruning {
+                generations: removed.clone(),
+            })?;
+            finish(site, &removed, ctx)
         })?;
-        finish(site, &removed, ctx)?;
     }
     let kept = site.state().generations.iter().map(|g| g.number).collect();
     Ok(Pruned { removed, kept })
@@ -45,16 +49,15 @@ pub(crate) fn finish(site: &mut Ready<'_>, generations: &[u64], ctx: &Context<'_
     let mut state = site.state().clone();
     if generations.iter().any(|n| state.generation(*n).is_some()) {
         state.forget(generations);
-        let list: Vec<_> = generations.iter().map(ToString::to_string).collect();
         state.record(Event {
             time: ctx.now,
-            action: Action::Prune,
+            action: state::Action::Prune,
             outcome: Outcome::Done,
             generation: None,
             from: None,
             version: None,
             release: None,
-            reason: format!("removed generations {}", list.join(", ")),
+            reason: format!("removed {}", describe(generations)),
         });
         site.commit(state)?;
     }
@@ -64,4 +67,9 @@ pub(crate) fn finish(site: &mut Ready<'_>, generations: &[u64], ctx: &Context<'_
     site.empty_trash()?;
     site.collect_garbage()?;
     site.end()
+}
+
+fn describe(generations: &[u64]) -> String {
+    let list: Vec<_> = generations.iter().map(ToString::to_string).collect();
+    format!("generations {}", list.join(", "))
 }

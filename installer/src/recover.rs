@@ -11,6 +11,7 @@
 
 use crate::{
     activate,
+    audit::{Action, Entry, Outcome},
     error::Result,
     journal::Phase,
     prune,
@@ -23,6 +24,11 @@ impl<'d> Locked<'d> {
     pub fn recover(self, ctx: &Context<'_>) -> Result<(Ready<'d>, Option<Phase>)> {
         let phase = self.site.interrupted()?;
         let mut site = Ready::new(self);
+        // Waits for nothing: a site that is half way must come out of it, whatever state its log is in.
+        let intent = phase.as_ref().map(|phase| {
+            let what = Entry::new(Action::Recover).about(phase.describe());
+            site.intend_anyway(what, ctx)
+        });
         match &phase {
             None => {}
             Some(Phase::Staging { generation }) => unstage(&site, *generation)?,
@@ -37,6 +43,12 @@ impl<'d> Locked<'d> {
             }
         }
         site.tidy()?;
+        if let Some(intent) = intent {
+            site.conclude(intent, Outcome::Done, "", ctx);
+        }
+        if let Err(e) = site.settle(ctx) {
+            ctx.progress.note(&format!("the audit log: {e}"));
+        }
         if let Some(phase) = &phase {
             ctx.progress.note(&format!(
                 "recovered from {}, which was interrupted",

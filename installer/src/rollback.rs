@@ -2,6 +2,7 @@
 
 use crate::{
     activate::{self, Step},
+    audit::{Action, Entry, Outcome},
     error::{Code, Denial, Error, NotAdmitted, Result},
     generation,
     journal::Kind,
@@ -25,16 +26,20 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
         return Ok(target);
     }
     let release = generation::release(site, &generation)?;
+    let entry = Entry::new(Action::Rollback)
+        .release(&generation.version, generation.release)
+        .moves(site.state().current, target);
     let mut denials = denials(site, target)?.into_iter();
     if let Some(first) = denials.next() {
-        return Err(Error::NotAdmitted(NotAdmitted {
+        let refusal = Error::NotAdmitted(NotAdmitted {
             what: format!(
                 "generation {target}, {} {}",
                 release.product, release.version
             ),
             first,
             others: denials.collect(),
-        }));
+        });
+        return Err(site.refused(Action::Rollback, entry, refusal, ctx));
     }
     // A wish about what comes does not close the way back, but whoever goes it should know.
     for violation in pins::violated(&release, &site.state().pins) {
@@ -51,9 +56,12 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
         success,
         trust_anyway: site.state().trust.clone(),
     };
-    activate::begin(site, target, Kind::Rollback)?;
-    activate::activate(site, step, ctx)?;
-    Ok(target)
+    let intent = site.intend_anyway(entry, ctx);
+    let result = activate::begin(site, target, Kind::Rollback)
+        .and_then(|()| activate::activate(site, step, ctx));
+    let (outcome, reason) = Outcome::of(&result);
+    site.conclude(intent, outcome, &reason, ctx);
+    result.map(|()| target)
 }
 
 /// Everything that speaks against going back to the kept generation `target`.

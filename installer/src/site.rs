@@ -2,6 +2,7 @@
 //! ([`Ready`]), which it only is after what an earlier crash left has been finished or undone.
 
 use std::{
+    cell::{RefCell, RefMut},
     ops::Deref,
     path::{Path, PathBuf},
 };
@@ -16,11 +17,13 @@ use sealift_verifier::{
 };
 
 use crate::{
+    audit::{self, log::Log},
     disk::{Dir, Disk, ReplaceError, Writer},
     error::{Code, Error, Result},
     journal::{self, Phase},
     lock::{self, Lock},
     policy::{self, SitePolicy},
+    site_key,
     state::{self, Generation, State, TrustState},
     store::Store,
 };
@@ -54,7 +57,7 @@ pub const STATEMENTS: &str = "statements";
 pub const POLICY: &str = "policy";
 
 /// Everything that may lie in a state folder.
-pub const KNOWN: [&str; 10] = [
+pub const KNOWN: [&str; 13] = [
     STATE,
     STATEMENTS,
     POLICY,
@@ -65,6 +68,9 @@ pub const KNOWN: [&str; 10] = [
     CURRENT,
     journal::FILE,
     lock::FILE,
+    audit::FOLDER,
+    site_key::FILE,
+    site_key::PUBLIC_FILE,
 ];
 
 /// A site as somebody looks at it.
@@ -79,6 +85,8 @@ pub struct Context<'a> {
     pub now: Time,
     /// How many threads read, hash and write.
     pub threads: usize,
+    /// Who runs the program.
+    pub who: &'a audit::Who,
     /// Hears how far it is.
     pub progress: &'a dyn Progress,
     /// What the operator wants to be overridden, as far as people have approved that.
@@ -319,6 +327,7 @@ impl<'d> Locked<'d> {
 pub struct Ready<'d> {
     site: Site,
     writer: Writer<'d>,
+    audit: RefCell<Log>,
     _lock: Lock,
 }
 
@@ -334,6 +343,7 @@ impl<'d> Ready<'d> {
         Self {
             site: locked.site,
             writer: locked.writer,
+            audit: RefCell::default(),
             _lock: locked.lock,
         }
     }
@@ -355,8 +365,21 @@ impl<'d> Ready<'d> {
         self.writer.sync_dir(&self.site.dir)
     }
 
+    /// The log of what is done here, for [`crate::audit`].
+    pub(crate) fn audit_log(&self) -> RefMut<'_, Log> {
+        self.audit.borrow_mut()
+    }
+
     /// The one commit point: replaces the state.
-    pub fn commit(&mut self, state: State) -> Result<(), ReplaceError> {
+    pub fn commit(&mut self, mut state: State) -> Result<(), ReplaceError> {
+        if let Some(position) = self.audit.get_mut().position() {
+            state.audit = Some(position);
+        }
+        if state.site_key.is_none() {
+            let key = site_key::public(&self.site.dir, None)
+                .and_then(|k| k.map(site_key::id).transpose());
+            state.site_key = key.map_err(ReplaceError::Unchanged)?;
+        }
         let bytes = state.to_bytes().map_err(ReplaceError::Unchanged)?;
         let result = self.writer.replace(self.site.dir.at(STATE), &bytes);
         if !matches!(result, Err(ReplaceError::Unchanged(_))) {
@@ -403,6 +426,17 @@ impl<'d> Ready<'d> {
         for name in [STATE, CURRENT, journal::FILE] {
             self.writer
                 .remove_file(self.site.dir.at(&format!("{name}.tmp")))?;
+        }
+        for name in site_key::PARTIAL {
+            self.writer.remove_file(self.site.dir.at(name))?;
+        }
+        if self.site.dir.status(audit::FOLDER.as_ref())?.is_some() {
+            let folder = self.site.dir.dir(audit::FOLDER)?;
+            for name in folder.list()? {
+                if name.0.to_string_lossy().ends_with(".tmp") {
+                    self.writer.remove_file(folder.at(&name.0))?;
+                }
+            }
         }
         self.sweep_trusted()
     }

@@ -5,6 +5,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit::Position,
     error::{Code, Error, Result},
     policy::PolicyState,
 };
@@ -48,6 +49,12 @@ pub struct State {
     /// The generation that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<u64>,
+    /// The id of the site's own key; a site made by an older program has none until it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_key: Option<String>,
+    /// How far the audit log was when this was committed: it is never shorter than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Position>,
     /// The number of the next generation; numbers are never used twice.
     pub next: u64,
     /// What is trusted.
@@ -345,6 +352,8 @@ pub(crate) mod tests {
             pins: Vec::new(),
             policy: None,
             current: Some(4),
+            site_key: None,
+            audit: None,
             next: 5,
             trust: TrustState {
                 first_root: 1,

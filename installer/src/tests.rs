@@ -22,6 +22,7 @@ use sealift_verifier::{
 use semver::Version;
 
 use crate::{
+    audit::Who,
     disk::{
         Dir, Disk, RealDisk, Writer,
         faults::{Fault, FaultyDisk},
@@ -46,12 +47,19 @@ fn now() -> Time {
     Time::from_unix(1_800_000_000).unwrap()
 }
 
+static WHO: Who = Who {
+    uid: 0,
+    user: String::new(),
+    login: String::new(),
+};
+
 fn context() -> Context<'static> {
     Context {
         now: now(),
         threads: 2,
         progress: &Silent,
         overrides: Vec::new(),
+        who: &WHO,
     }
 }
 
@@ -107,6 +115,8 @@ impl TestSite {
             pins: Vec::new(),
             policy: None,
             current,
+            site_key: None,
+            audit: None,
             next: numbers.last().unwrap_or(&0) + 1,
             trust: TrustState {
                 first_root: 1,

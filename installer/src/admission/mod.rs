@@ -7,7 +7,10 @@ mod grants;
 mod promoted;
 mod schedule;
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use sealift_verifier::{
     approval, bundle::Authentic, digest::Digest, license::Environment, time::Time,
@@ -17,6 +20,7 @@ use serde::Serialize;
 use crate::{
     admit::{self, Space},
     approvals::{self, Voices},
+    audit::{self, Action, Entry, RuleResult, SignedBy},
     error::{Code, Denial, Result},
     policy::{Channel, SitePolicy},
     site::{Context, Site},
@@ -45,6 +49,8 @@ pub enum Verdict {
     Passed,
     /// It may be installed, but somebody should know something.
     Warned,
+    /// It could not be installed, but enough people have approved that the rule is overridden.
+    Overridden,
     /// It may not be installed.
     Denied,
 }
@@ -54,6 +60,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Self::Passed => "passed",
             Self::Warned => "warned",
+            Self::Overridden => "overridden",
             Self::Denied => "denied",
         })
     }
@@ -79,8 +86,8 @@ pub struct Decision {
     pub forced: bool,
     /// Who requested it.
     pub requested_by: Vec<String>,
-    /// Who approves it.
-    pub approved_by: Vec<String>,
+    /// Who approves it, and the ids of the keys that they signed with.
+    pub approved_by: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Decision {
@@ -98,11 +105,45 @@ impl Decision {
 
     /// What somebody should know, a sentence each.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
-        let warned = self
-            .rules
-            .iter()
-            .filter(|ruled| ruled.result == Verdict::Warned);
-        warned.map(|ruled| ruled.detail.as_str())
+        let told = |ruled: &&Ruled| matches!(ruled.result, Verdict::Warned | Verdict::Overridden);
+        self.rules.iter().filter(told).map(|ruled| ruled.detail.as_str())
+    }
+
+    /// What of it goes against a rule: that it is forced, that something is overridden.
+    pub fn exceptions(&self) -> impl Iterator<Item = Action> {
+        let overridden = self.rules.iter().any(|ruled| ruled.result == Verdict::Overridden);
+        let forced = self.forced.then_some(Action::Forced);
+        forced.into_iter().chain(overridden.then_some(Action::Override))
+    }
+}
+
+impl Entry {
+    /// What was decided, by which rules and on whose word.
+    pub fn decided(mut self, decision: &Decision) -> Self {
+        let result = |ruled: &Ruled| RuleResult {
+            // A refusal is told by its code everywhere.
+            rule: ruled.code.map_or(ruled.rule, Code::name).to_owned(),
+            result: match ruled.result {
+                Verdict::Passed => audit::Verdict::Pass,
+                Verdict::Warned => audit::Verdict::Warn,
+                Verdict::Overridden => audit::Verdict::Overridden,
+                Verdict::Denied => audit::Verdict::Deny,
+            },
+            detail: match ruled.result {
+                // That nothing speaks against it needs no words in a log that is kept for years.
+                Verdict::Passed => String::new(),
+                _ => ruled.detail.clone(),
+            },
+        };
+        let voices = decision.approved_by.iter().flat_map(|(person, keys)| {
+            keys.iter().map(|key| SignedBy {
+                key: key.clone(),
+                person: person.clone(),
+            })
+        });
+        self.signed_by = voices.collect();
+        self.plan = Some(decision.plan_digest);
+        self.rules(decision.rules.iter().map(result).collect())
     }
 }
 
@@ -163,7 +204,11 @@ pub fn decide(
         channel: policy.rules.deployment.channel,
         forced,
         requested_by: voices.requested_by.iter().cloned().collect(),
-        approved_by: voices.approved_by.keys().cloned().collect(),
+        approved_by: voices
+            .approved_by
+            .iter()
+            .map(|(name, voice)| (name.clone(), voice.keys.clone()))
+            .collect(),
     })
 }
 
@@ -185,6 +230,15 @@ impl Rules {
         self.0.push(Ruled {
             rule,
             result: Verdict::Warned,
+            detail: detail.into(),
+            code: None,
+        });
+    }
+
+    pub(crate) fn overridden(&mut self, rule: &'static str, detail: impl Into<String>) {
+        self.0.push(Ruled {
+            rule,
+            result: Verdict::Overridden,
             detail: detail.into(),
             code: None,
         });

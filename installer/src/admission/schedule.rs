@@ -88,7 +88,7 @@ pub(super) fn overridden(
     };
     let there = case.voices.overriding(what);
     if asked && there.len() >= needed {
-        return rules.warn(rule, format!("{why}; overridden by {}", there.join(", ")));
+        return rules.overridden(rule, format!("{why}; overridden by {}", there.join(", ")));
     }
     let mut detail = format!(
         "{why}; {} of {needed} people approve that it is overridden",

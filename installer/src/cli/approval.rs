@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Answer, Failed, Scene, read_small, to_json};
 use crate::{
     approvals,
+    audit::{self, Action, Entry},
     error::{Code, Error, Result},
     statements::{self, Kept, Kind},
 };
@@ -48,9 +49,15 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         Command::Add { files } => add(files, scene),
         Command::List => list(scene),
         Command::Remove { digest } => {
-            let site = scene.ready("approval")?;
+            let mut site = scene.ready("approval")?;
             for kind in [Kind::Request, Kind::Approval] {
-                if statements::remove(&site, kind, *digest)? {
+                let there = statements::list(&site, kind)?;
+                if there.iter().any(|kept| kept.digest == *digest) {
+                    let subject = format!("{} {digest}", kind.name());
+                    let entry = Entry::new(Action::ApprovalRemove).about(subject);
+                    audit::recorded(&mut site, entry, &scene.context, |site| {
+                        statements::remove(site, kind, *digest)
+                    })?;
                     return Ok(Answer {
                         text: format!("removed: {} {digest}\n", kind.name()),
                         json: json!({ "removed": digest, "kind": kind.name() }),
@@ -85,7 +92,11 @@ fn add(files: &[PathBuf], scene: &Scene<'_>) -> Result<Answer, Failed> {
                 );
                 Error::new(Code::ApprovalUnusable, &name, detail)
             })?;
-        let who = approvals::add(&mut site, kind, &bytes, &name)?;
+        let subject = format!("{} {name}", kind.name());
+        let entry = Entry::new(Action::ApprovalAdd).about(subject);
+        let who = audit::recorded(&mut site, entry, &scene.context, |site| {
+            approvals::add(site, kind, &bytes, &name)
+        })?;
         let _ = writeln!(text, "added: {} of {}", kind.name(), printable(&who));
         added.push(json!({ "kind": kind.name(), "by": who }));
     }

@@ -9,7 +9,10 @@ use sealift_verifier::{
 use serde_json::{Value, json};
 
 use super::{Answer, Failed, Scene, open_bundle, plan as plan_cli, read_small, to_json};
-use crate::{licenses, plan, statements};
+use crate::{
+    audit::{self, Action, Entry},
+    licenses, plan, statements,
+};
 
 /// Show, add and take away licenses, and see what they cover
 #[derive(Debug, clap::Args)]
@@ -44,7 +47,10 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         Command::Add { file } => {
             let (bytes, name) = read_small(file, statements::LIMIT)?;
             let mut site = scene.ready("license")?;
-            let (license, before) = licenses::add(&mut site, &bytes, &name)?;
+            let entry = Entry::new(Action::LicenseAdd).about(&name);
+            let (license, before) = audit::recorded(&mut site, entry, &scene.context, |site| {
+                licenses::add(site, &bytes, &name)
+            })?;
             let mut text = String::from("added: ");
             describe(&license, &mut text);
             if let Some(before) = &before {
@@ -56,8 +62,11 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         Command::Show => show(scene),
         Command::Check { bundle } => check(bundle, scene),
         Command::Remove { id } => {
-            let site = scene.ready("license")?;
-            let license = licenses::remove(&site, id)?;
+            let mut site = scene.ready("license")?;
+            let entry = Entry::new(Action::LicenseRemove).about(id);
+            let license = audit::recorded(&mut site, entry, &scene.context, |site| {
+                licenses::remove(site, id)
+            })?;
             Ok(Answer {
                 text: format!("removed: license {}\n", printable(&license.id)),
                 json: json!({ "removed": license }),

@@ -41,6 +41,7 @@ use sealift_verifier::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    audit::Who,
     disk::{Dir, Disk, Writer},
     error::{Code, Error, Result},
     site::{Context, DEFAULT, Locked, Ready, Site},
@@ -147,6 +148,8 @@ pub struct World<'a> {
     pub ask: Option<Ask<'a>>,
     /// The time by the local clock.
     pub now: Time,
+    /// Who runs the program.
+    pub who: Who,
     /// How many threads read, hash and write.
     pub threads: usize,
     /// What changes the file system.
@@ -226,6 +229,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         context: Context {
             now: world.now,
             threads: world.threads.max(1),
+            who: &world.who,
             progress: &bars,
             overrides: cli.command.overrides(),
         },

@@ -18,6 +18,7 @@ use super::{
     Answer, Failed, OverrideArgs, Scene, open_bundle, plan as plan_cli, read_small, to_json,
 };
 use crate::{
+    audit::{self, Action, Entry},
     disk::{Dir, Kind},
     error::{Code, Error, Result},
     plan,
@@ -89,7 +90,10 @@ fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
         Source::Signed(read_small(path, policy::LIMIT)?.0)
     };
     let mut site = scene.ready("policy")?;
-    let set = policy::set(&mut site, source, &name)?;
+    let entry = Entry::new(Action::PolicySet).about(&name);
+    let set = audit::recorded(&mut site, entry, &scene.context, |site| {
+        policy::set(site, source, &name)
+    })?;
     let signed = if set.signed { "signed" } else { "not signed" };
     Ok(Answer {
         text: format!(

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use sealift_keys::{cli::PassphraseArgs, dsse, signer::FileSigner};
+use sealift_keys::{
+    cli::PassphraseArgs,
+    dsse,
+    signer::{self, KeyArgument},
+};
 use sealift_verifier::{
     approval::{FORMAT, Override, Request, Subject},
     dsse::{Envelope, Statement as _},
@@ -10,16 +14,21 @@ use sealift_verifier::{
 use serde_json::json;
 
 use super::{Answer, Failed, Scene, open_bundle, plan as plan_cli, write_new};
-use crate::{approvals, plan, statements::Kind};
+use crate::{
+    approvals,
+    audit::{self, Action, Entry},
+    plan,
+    statements::Kind,
+};
 
 /// Ask for the approvals that a release takes: writes a small file for those who approve, and keeps it
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
-    /// Your key: one of an operator in the site's policy
+    /// Your key, a file or pkcs11:… (RFC 7512): one of an operator in the site's policy
     #[arg(long, value_name = "KEY")]
-    key: PathBuf,
+    key: KeyArgument,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     /// What has to be overridden for it: window, frozen or clock; may be given several times
@@ -63,13 +72,19 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         reason: args.reason.clone(),
         summary: summary.lines().map(ToOwned::to_owned).collect(),
     };
-    let signer = FileSigner::open(&args.key, &mut args.passphrase.clone().passphrases())
-        .map_err(crate::Error::from)?;
+    let mut passphrases = args.passphrase.clone().passphrases();
+    let signer = signer::open(&args.key, &mut passphrases).map_err(crate::Error::from)?;
     let unsigned = Envelope::of(&request)?;
-    let envelope = dsse::sign(Request::TYPE, unsigned.payload().to_vec(), &[&signer])
+    let envelope = dsse::sign(Request::TYPE, unsigned.payload().to_vec(), &[signer.as_ref()])
         .map_err(crate::Error::from)?;
     let bytes = envelope.to_bytes();
-    let who = approvals::add(&mut site, Kind::Request, &bytes, "the request")?;
+    let entry = Entry::new(Action::Request)
+        .release(&plan.version, plan.release)
+        .about(args.out.display().to_string())
+        .decided(decision);
+    let who = audit::recorded(&mut site, entry, &scene.context, |site| {
+        approvals::add(site, Kind::Request, &bytes, "the request")
+    })?;
     write_new(&args.out, &bytes, scene.disk)?;
     let text = format!(
         "{who} requests {} {} in {}\nplan digest {}\nsend it to those who approve: sealift-keys approve {}\n",

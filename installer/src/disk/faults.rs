@@ -98,6 +98,18 @@ impl<D: Disk> Disk for FaultyDisk<D> {
             fill(file)
         })
     }
+    fn append(&self, at: At<'_>, bytes: &[u8]) -> io::Result<()> {
+        self.point()?;
+        // Two points: before anything is written, and when half of it is.
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        self.inner.append(at, first)?;
+        self.point()?;
+        self.inner.append(at, second)
+    }
+    fn truncate(&self, at: At<'_>, length: u64) -> io::Result<()> {
+        self.point()?;
+        self.inner.truncate(at, length)
+    }
     fn link(&self, from: At<'_>, to: At<'_>) -> io::Result<()> {
         self.point()?;
         self.inner.link(from, to)

@@ -43,6 +43,10 @@ pub trait Disk: Sync {
     fn mkdir(&self, at: At<'_>) -> io::Result<()>;
     /// Makes a file that must not be there yet, with this mode, and lets `fill` write it. Not synced.
     fn create(&self, at: At<'_>, mode: u32, fill: Fill<'_>) -> io::Result<()>;
+    /// Writes bytes after the last one of a file that is there. Not synced.
+    fn append(&self, at: At<'_>, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts a file off after `length` bytes. Not synced.
+    fn truncate(&self, at: At<'_>, length: u64) -> io::Result<()>;
     /// Gives a file a second name.
     fn link(&self, from: At<'_>, to: At<'_>) -> io::Result<()>;
     /// Makes a symbolic link with this target.

@@ -1,6 +1,9 @@
 //! The disk that is there.
 
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
@@ -21,6 +24,21 @@ fn checked(at: At<'_>) -> io::Result<At<'_>> {
     Ok(at)
 }
 
+/// Opens a file that is there; a pipe or device in its place is none of ours.
+fn open_to_change(at: At<'_>, more: OFlags) -> io::Result<File> {
+    let at = checked(at)?;
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | more;
+    let file = File::from(rustix::fs::openat(at.dir, at.name, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "is no regular file",
+        ))
+    }
+}
+
 impl Disk for RealDisk {
     fn mkdir(&self, at: At<'_>) -> io::Result<()> {
         let at = checked(at)?;
@@ -33,6 +51,14 @@ impl Disk for RealDisk {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(at.dir, at.name, flags, Mode::from(mode))?;
         fill(&mut File::from(fd))
+    }
+
+    fn append(&self, at: At<'_>, bytes: &[u8]) -> io::Result<()> {
+        open_to_change(at, OFlags::APPEND)?.write_all(bytes)
+    }
+
+    fn truncate(&self, at: At<'_>, length: u64) -> io::Result<()> {
+        open_to_change(at, OFlags::empty())?.set_len(length)
     }
 
     fn link(&self, from: At<'_>, to: At<'_>) -> io::Result<()> {

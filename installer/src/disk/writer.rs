@@ -86,6 +86,18 @@ impl<'d> Writer<'d> {
         self.create(at, 0o444, &mut |file| file.write_all(bytes))
     }
 
+    /// Writes bytes after the last one of a file, durably. A crash may leave any part of them there.
+    pub fn append(self, at: At<'_>, bytes: &[u8]) -> Result<()> {
+        self.0.append(at, bytes).map_err(about(at))?;
+        self.sync_file(at)
+    }
+
+    /// Cuts a file off after `length` bytes, durably.
+    pub fn truncate(self, at: At<'_>, length: u64) -> Result<()> {
+        self.0.truncate(at, length).map_err(about(at))?;
+        self.sync_file(at)
+    }
+
     /// Gives a file a second name.
     pub fn link(self, from: At<'_>, to: At<'_>) -> Result<()> {
         self.0.link(from, to).map_err(about(to))

@@ -6,11 +6,14 @@ mod repair;
 use std::fs::File;
 
 use sealift_verifier::{
-    bundle::{Bundle, Trust},
+    bundle::{Authentic, Bundle, Trust},
     time::Time,
 };
 
+use check::Findings;
+
 use crate::{
+    audit::{Action, Entry, Outcome},
     error::Result,
     site::{Context, Ready},
 };
@@ -43,7 +46,7 @@ pub struct Problem {
 /// Re-hashes all blobs and compares every generation, `current` and the trusted metadata with what the
 /// state says. With a bundle, given with its name for errors, what is damaged and in it is replaced.
 pub fn fsck(site: &Ready<'_>, from: Option<(File, &str)>, ctx: &Context<'_>) -> Result<Report> {
-    let mut found = check::check(site, ctx)?;
+    let found = check::check(site, ctx)?;
     let Some((file, name)) = from else {
         return Ok(found.report());
     };
@@ -52,9 +55,42 @@ pub fn fsck(site: &Ready<'_>, from: Option<(File, &str)>, ctx: &Context<'_>) -> 
     let trust = Trust::from_root(site.first_root()?);
     let authentic = Bundle::open(file, name)?.verify(&trust, Time::from_unix(0)?, &mut |_| {})?;
     let first = found.report();
+    if found.problems.is_empty() {
+        return Ok(first);
+    }
+    let list: Vec<_> = first.problems.iter().map(|p| p.path.as_str()).collect();
+    let entry = Entry::new(Action::FsckRepair)
+        .about(name)
+        .release(&authentic.release().version, authentic.release_digest());
+    let what = format!("damaged: {}", list.join(", "));
+    let intent = site.intend(
+        Entry {
+            reason: what,
+            ..entry
+        },
+        ctx,
+    )?;
+    let result = mend(site, found, &authentic, ctx);
+    let (outcome, reason) = Outcome::of(&result);
+    site.conclude(intent, outcome, &reason, ctx);
+    let mut report = result?.report();
+    report.repaired = first.problems;
+    report
+        .repaired
+        .retain(|problem| !report.problems.contains(problem));
+    Ok(report)
+}
+
+/// Repairs until nothing more can be.
+fn mend(
+    site: &Ready<'_>,
+    mut found: Findings,
+    authentic: &Authentic,
+    ctx: &Context<'_>,
+) -> Result<Findings> {
     // Damage can hide behind damage: what a lost tree lists is known only when the tree is back.
     while !found.problems.is_empty() {
-        repair::repair(site, &found, &authentic, ctx)?;
+        repair::repair(site, &found, authentic, ctx)?;
         let next = check::check(site, ctx)?;
         let same = next.problems == found.problems;
         found = next;
@@ -62,10 +98,5 @@ pub fn fsck(site: &Ready<'_>, from: Option<(File, &str)>, ctx: &Context<'_>) -> 
             break;
         }
     }
-    let mut report = found.report();
-    report.repaired = first.problems;
-    report
-        .repaired
-        .retain(|problem| !report.problems.contains(problem));
-    Ok(report)
+    Ok(found)
 }

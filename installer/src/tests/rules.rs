@@ -6,7 +6,12 @@ use sealift_verifier::{
 };
 
 use super::*;
-use crate::{error::Denial, notices, pins, sbom, state::Action};
+use crate::{
+    audit::{self, Entry},
+    error::Denial,
+    notices, pins, sbom,
+    state::Action,
+};
 
 fn pin(level: Level, name: &str, version: &str) -> Pin {
     Pin {
@@ -97,21 +102,33 @@ fn what_makes_no_sense_is_not_pinned() {
 #[test]
 fn a_pin_survives_the_failure_of_each_of_its_calls() {
     let wanted = || pin(Level::Capability, "core/api", "1.1.0");
-    let test = TestSite::new(&[1]);
+    // With a log that was begun: what comes before the first entry is not about pins.
+    let site = || {
+        let test = TestSite::new(&[1]);
+        let site = test.ready(&RealDisk).unwrap();
+        site.decided(Entry::new(audit::Action::Attest), &context())
+            .unwrap();
+        drop(site);
+        test
+    };
+    let test = site();
     let counting = FaultyDisk::new(RealDisk, Fault::Count);
     pins::add(&mut test.ready(&counting).unwrap(), wanted(), &context()).unwrap();
-    assert_eq!(counting.calls(), 5);
+    // The intent, the state, the outcome, the checkpoint.
+    assert_eq!(counting.calls(), 3 + 5 + 3 + 3);
     for call in 1..=counting.calls() {
-        let test = TestSite::new(&[1]);
+        let test = site();
         let faulty = FaultyDisk::new(RealDisk, Fault::Fail(call, 5));
         let result = pins::add(&mut test.ready(&faulty).unwrap(), wanted(), &context());
-        // The rename is the last but one; after it the pin is there, whether or not that is durable.
-        let error = result.unwrap_err();
+        // The rename is the last but one of the state's; after it the pin is there, whether or not that is
+        // durable, and whether or not the log can say so.
         let (code, pins) = match call {
-            5 => (Code::DurabilityUnknown, vec![wanted()]),
-            _ => (Code::Io, Vec::new()),
+            1..=3 => (Some(Code::AuditUnwritable), Vec::new()),
+            4..=7 => (Some(Code::Io), Vec::new()),
+            8 => (Some(Code::DurabilityUnknown), vec![wanted()]),
+            _ => (None, vec![wanted()]),
         };
-        assert_eq!(error.kind(), Some(code), "call {call}");
+        assert_eq!(result.err().and_then(|e| e.kind()), code, "call {call}");
         assert_eq!(test.state().pins, pins, "call {call}");
         test.assert_whole();
         pins::add(&mut test.ready(&RealDisk).unwrap(), wanted(), &context()).unwrap();

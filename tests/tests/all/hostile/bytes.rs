@@ -8,6 +8,7 @@ use std::{fs::File, io::Read, ops::Range, os::unix::fs::FileExt as _};
 use sealift_installer::{
     Code, Error,
     apply::{Applied, apply},
+    audit::Who,
     disk::RealDisk,
     plan::plan,
     site::{Context, Locked, Silent, Site as Opened},
@@ -35,10 +36,17 @@ fn scene() -> (Sandbox, Site, Vec<u8>) {
     (sandbox, site, attack.bundle)
 }
 
+static WHO: Who = Who {
+    uid: 0,
+    user: String::new(),
+    login: String::new(),
+};
+
 fn context() -> Context<'static> {
     Context {
         now: now(),
         threads: 1,
+        who: &WHO,
         progress: &Silent,
     }
 }
@@ -128,7 +136,7 @@ fn each_wrong_length_is_refused_as_truncated() {
 #[test]
 fn an_apply_asks_nobody_about_a_bundle_whose_head_was_changed() {
     let (_sandbox, site, bundle) = scene();
-    let before = site.listing().without("lock");
+    let before = site.listing().without("lock").without("audit");
     let locked = Locked::take(site.state(), &RealDisk, "apply", now()).unwrap();
     let mut ready = locked.recover(&context()).unwrap().0;
     let file = file_of(&bundle);
@@ -154,13 +162,21 @@ fn an_apply_asks_nobody_about_a_bundle_whose_head_was_changed() {
         file.write_all_at(&[byte], position as u64).unwrap();
     }
     assert_eq!(apply(&file).unwrap_err().kind(), Some(Code::Declined));
-    assert_eq!(before.differences(&site.listing().without("lock")), [""; 0]);
+    assert_eq!(
+        before.differences(&site.listing().without("lock").without("audit")),
+        [""; 0]
+    );
 }
 
 #[test]
 fn a_sample_of_changed_bytes_is_refused_by_every_program() {
     let (sandbox, site, mut bundle) = scene();
-    let kept = |listing: Listing| listing.without("lock").without("state.json");
+    let kept = |listing: Listing| {
+        listing
+            .without("lock")
+            .without("audit")
+            .without("state.json")
+    };
     let before = kept(site.listing());
     let path = sandbox.join("x.bundle");
     let out = sandbox.join("out");

@@ -10,6 +10,7 @@ use std::{
 
 use sealift_installer::{
     apply::apply,
+    audit::Who,
     disk::RealDisk,
     site::{Context, Locked, Silent},
 };
@@ -301,6 +302,7 @@ fn a_medium_that_changes_after_it_was_verified_is_found_out() {
     let context = Context {
         now: now(),
         threads: 2,
+        who: &Who::default(),
         progress: &Silent,
     };
     let mut ready = locked.recover(&context).unwrap().0;
