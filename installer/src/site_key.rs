@@ -67,6 +67,11 @@ pub fn public(dir: &Dir, known: Option<&str>) -> Result<Option<PublicKey>> {
     }
 }
 
+/// The id of the secret key that is there.
+pub fn of_secret(dir: &Dir) -> Result<String> {
+    id(read(dir)?.public())
+}
+
 /// The id of a key, as everywhere: the digest of its canonical JSON (TUF 4.2).
 pub fn id(key: PublicKey) -> Result<String> {
     key.id()

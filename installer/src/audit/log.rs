@@ -172,6 +172,11 @@ impl Log {
         self.checkpoint(place)
     }
 
+    /// Forgets what it knows of the end, because the files are others now.
+    pub(super) fn look_again(&mut self) {
+        self.end = None;
+    }
+
     /// What is at the end, after the files are there and nothing torn is left.
     fn end(&mut self, place: &Place<'_>) -> Result<End> {
         if let Some(end) = &self.end {
@@ -264,22 +269,15 @@ fn last_position(folder: &Dir, last: Option<&[u8]>) -> Result<Option<Position>> 
     match Line::parse(bytes) {
         Ok(line) => Ok(Some(line.position(bytes))),
         // Right after a cut of everything, it is the cut itself. Its signature is checked by whoever verifies.
-        Err(e) => unverified_cut(bytes)
+        Err(e) => cut_position(bytes)
             .map(Some)
             .ok_or_else(|| damaged(folder, &format!("the last line of {LOG} is no entry: {e}"))),
     }
 }
 
-/// The position that a cut names, without a look at its signature: what follows it is chained to it.
-fn unverified_cut(bytes: &[u8]) -> Option<Position> {
-    #[derive(serde::Deserialize)]
-    struct Written {
-        payload: String,
-    }
-    let written: Written = serde_json::from_slice(bytes).ok()?;
-    let payload = sealift_verifier::base64::decode(&written.payload)?;
-    let cut: Cut = serde_json::from_slice(&payload).ok()?;
-    Some(Position {
+/// The position that a cut names. Its signature is not looked at: what follows it is chained to it.
+fn cut_position(bytes: &[u8]) -> Option<Position> {
+    checkpoint::unverified::<Cut>(bytes).map(|cut| Position {
         sequence: cut.sequence,
         digest: cut.digest,
     })
@@ -384,7 +382,7 @@ fn how_it_ended(intent: &Line, state: &State, place: &Place<'_>) -> Result<(Outc
                 .next()
                 .map_err(|e| Error::io(folder.path().join(LOG).display(), e))?;
             let cut = match first {
-                Some(Found::Whole(bytes)) => unverified_cut(bytes),
+                Some(Found::Whole(bytes)) => cut_position(bytes),
                 _ => None,
             };
             cut.is_some_and(|cut| intent.entry.subject == super::cut::subject(cut.sequence))

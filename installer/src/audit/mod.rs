@@ -7,10 +7,13 @@
 //! line. The format is that of `docs/audit.md`.
 
 pub mod checkpoint;
-mod cut;
+pub mod cut;
 pub mod entry;
+pub mod export;
 pub(crate) mod log;
 pub mod read;
+pub mod show;
+pub mod verify;
 
 pub use entry::{
     Action, Entry, Line, Outcome, Phase, Position, ReleaseName, RuleResult, SignedBy, Verdict, Who,

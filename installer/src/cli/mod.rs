@@ -3,6 +3,7 @@
 
 mod apply;
 mod approval;
+mod audit;
 mod completions;
 pub mod exit;
 mod export;
@@ -11,6 +12,7 @@ mod fsck;
 mod history;
 mod init;
 mod license;
+mod key;
 mod man;
 mod notices;
 mod pin;
@@ -87,6 +89,8 @@ enum Command {
     Policy(policy::Args),
     Request(request::Args),
     Approval(approval::Args),
+    Key(key::Args),
+    Audit(audit::Args),
     Sbom(sbom::Args),
     Notices(notices::Args),
     Fsck(fsck::Args),
@@ -248,6 +252,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::Policy(args) => policy::run(args, &scene),
         Command::Request(args) => request::run(args, &scene),
         Command::Approval(args) => approval::run(args, &scene),
+        Command::Key(args) => key::run(args, &scene),
+        Command::Audit(args) => audit::run(args, &scene, cli.output, world.out),
         Command::Sbom(args) => sbom::run(args, &scene),
         Command::Notices(args) => notices::run(args, &scene),
         Command::Fsck(args) => fsck::run(args, &scene),
@@ -272,7 +278,11 @@ fn finish(
     };
     let text = match (output, &error) {
         (Output::Text, _) => answer.map(|a| a.text).unwrap_or_default(),
-        (Output::Json, None) => answer.map(|a| format!("{}\n", a.json)).unwrap_or_default(),
+        (Output::Json, None) => match answer {
+            // What is too long for memory was written piece by piece.
+            Some(answer) if answer.json.is_null() => answer.text,
+            answer => answer.map(|a| format!("{}\n", a.json)).unwrap_or_default(),
+        },
         (Output::Json, Some(error)) => {
             let facts = match answer.map(|a| a.json) {
                 Some(Value::Object(facts)) => facts,

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
+use sealift_keys::key_file::PublicKey;
 use sealift_verifier::{error::printable, release::Release};
 use serde_json::{Value, json};
 
 use super::{Answer, Failed, Scene, pin, to_json};
 use crate::{
-    error::Denial,
-    generation, rollback,
+    audit::show::{self, Summary},
+    error::{Denial, Result},
+    generation, rollback, site_key,
     state::{ClockPolicy, State},
 };
 
@@ -30,6 +32,10 @@ pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         interrupted: site.interrupted()?.map(|phase| phase.describe()),
         release: generation::running(&site).ok().flatten(),
         closed: closed.unwrap_or_default(),
+        key: site_key::public(site.dir(), site.state().site_key.as_deref())
+            .ok()
+            .flatten(),
+        audit: show::summary(&site),
         state: site.state(),
     };
     Ok(Answer {
@@ -43,6 +49,10 @@ struct Known<'a> {
     state: &'a State,
     folder: String,
     interrupted: Option<String>,
+    /// The site's own key.
+    key: Option<PublicKey>,
+    /// The end of the audit log.
+    audit: Result<Option<Summary>>,
     /// What runs.
     release: Option<Release>,
     /// What speaks against a rollback.
@@ -124,6 +134,20 @@ fn text(known: &Known<'_>) -> String {
     if let Some(hook) = &state.activate_hook {
         line("activate hook", hook.clone());
     }
+    if let Some(id) = known.key.and_then(|key| site_key::id(key).ok()) {
+        line("site key", id);
+    }
+    match &known.audit {
+        Ok(None) => {}
+        Ok(Some(end)) => line(
+            "audit log",
+            format!(
+                "{} entries, the last with the digest {}",
+                end.sequence, end.digest
+            ),
+        ),
+        Err(e) => line("audit log", printable(&e.to_string())),
+    }
     if let Some(what) = &known.interrupted {
         line(
             "interrupted",
@@ -165,6 +189,14 @@ fn json(known: &Known<'_>) -> Value {
         "time": trust.time,
         "clock": state.clock,
         "activate-hook": state.activate_hook,
+        "site-key": known.key.map(|key| json!({
+            "id": site_key::id(key).ok(),
+            "public-key": key.to_pem().ok(),
+        })),
+        "audit": match &known.audit {
+            Ok(end) => to_json(end),
+            Err(e) => json!({ "problem": e.to_string() }),
+        },
         "development": trust.development,
         "interrupted": known.interrupted,
     })

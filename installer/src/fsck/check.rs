@@ -16,10 +16,12 @@ use sealift_verifier::{
 
 use super::{Problem, Report};
 use crate::{
+    audit::verify::{self, Against},
     disk::{Dir, Kind, Status},
     error::{Error, Result},
     generation::{self, Contents, Item},
     site::{self, CURRENT, Context, GENERATIONS, KNOWN, Ready, STORE, TRASH, TRUST, folder_name},
+    site_key,
     state::Generation,
     store::{Form, Needs, Store, file_name, parse_name},
 };
@@ -110,6 +112,27 @@ fn check_top(site: &Ready<'_>, found: &mut Findings) -> Result<()> {
     if site.dir().read_link(CURRENT)? != expected {
         let should = expected.map_or("not be there".into(), |to| format!("lead to {to}"));
         found.add(CURRENT, format!("should {should}"));
+    }
+    let key = site.state().site_key.as_deref();
+    if let Some(known) = key {
+        for name in [site_key::FILE, site_key::PUBLIC_FILE] {
+            if site.dir().status(name.as_ref())?.is_none() {
+                found.add(name, "is missing");
+            }
+        }
+        if site_key::of_secret(site.dir()).is_ok_and(|id| id != known) {
+            found.add(site_key::FILE, "is another key than the site's");
+        }
+    }
+    let report = verify::verify(site, &Against::default())?;
+    if let Some(problem) = report.problem {
+        let what = format!(
+            "line {}: {}: {}",
+            problem.line,
+            problem.kind.name(),
+            problem.detail
+        );
+        found.add(problem.file, what);
     }
     if let Err(e) = site.trust() {
         found.add(TRUST, e.to_string());
