@@ -33,7 +33,7 @@ pub fn add(site: &mut Ready<'_>, pin: Pin, ctx: &Context<'_>) -> Result<Option<P
         ));
     }
     state.record(event(Action::Pin, &pin, ctx));
-    let subject = pin.describe();
+    let subject = describe(&pin);
     state.pins.push(pin);
     state.pins.sort_by(|a, b| a.place().cmp(&b.place()));
     commit(site, audit::Action::Pin, subject, state, ctx)?;
@@ -48,7 +48,7 @@ pub fn remove(site: &mut Ready<'_>, level: Level, name: &Name, ctx: &Context<'_>
         Error::new(Code::NotPinned, subject, "is not pinned")
     })?;
     state.record(event(Action::Unpin, &pin, ctx));
-    commit(site, audit::Action::Unpin, pin.describe(), state, ctx)?;
+    commit(site, audit::Action::Unpin, describe(&pin), state, ctx)?;
     Ok(pin)
 }
 

@@ -106,14 +106,22 @@ impl Decision {
     /// What somebody should know, a sentence each.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         let told = |ruled: &&Ruled| matches!(ruled.result, Verdict::Warned | Verdict::Overridden);
-        self.rules.iter().filter(told).map(|ruled| ruled.detail.as_str())
+        self.rules
+            .iter()
+            .filter(told)
+            .map(|ruled| ruled.detail.as_str())
     }
 
     /// What of it goes against a rule: that it is forced, that something is overridden.
     pub fn exceptions(&self) -> impl Iterator<Item = Action> {
-        let overridden = self.rules.iter().any(|ruled| ruled.result == Verdict::Overridden);
+        let overridden = self
+            .rules
+            .iter()
+            .any(|ruled| ruled.result == Verdict::Overridden);
         let forced = self.forced.then_some(Action::Forced);
-        forced.into_iter().chain(overridden.then_some(Action::Override))
+        forced
+            .into_iter()
+            .chain(overridden.then_some(Action::Override))
     }
 }
 

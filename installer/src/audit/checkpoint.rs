@@ -12,7 +12,7 @@ use sealift_verifier::{
     dsse::Envelope,
     json,
     time::Time,
-    tuf::{Role, Root},
+    tuf::{Key, Role},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -122,7 +122,7 @@ pub(super) fn unverified<T: Signed>(line: &[u8]) -> Option<T> {
 /// Verifies what the site signs.
 pub struct Signatures {
     site: String,
-    root: Root,
+    keys: BTreeMap<String, Key>,
     role: Role,
 }
 
@@ -132,14 +132,7 @@ impl Signatures {
         let id = site_key::id(key)?;
         Ok(Self {
             site: site.to_owned(),
-            root: Root {
-                version: 1,
-                expires: Time::from_unix(0)?,
-                consistent_snapshot: false,
-                keys: BTreeMap::from([(id.clone(), key.to_tuf())]),
-                roles: BTreeMap::new(),
-                sealift: None,
-            },
+            keys: BTreeMap::from([(id.clone(), key.to_tuf())]),
             role: Role {
                 keyids: vec![id],
                 threshold: 1,
@@ -152,7 +145,7 @@ impl Signatures {
         let envelope = Envelope::parse(line.strip_suffix(b"\n").unwrap_or(line), subject)
             .map_err(|e| e.to_string())?;
         let (payload, _) = envelope
-            .verify(T::TYPE, &self.root, &self.role, subject)
+            .verify(T::TYPE, &self.keys, &self.role, subject)
             .map_err(|e| e.to_string())?;
         let value = json::parse(payload.as_bytes(), subject).map_err(|e| e.to_string())?;
         let value: T = serde_json::from_value(value).map_err(|e| e.to_string())?;

@@ -1,7 +1,6 @@
 //! `policy`: the site's own rules, and what they say of a release.
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
 };
@@ -9,8 +8,7 @@ use std::{
 use sealift_verifier::{
     approval::Override,
     error::printable,
-    path::EntryPath,
-    policy::{FORMAT, Policy, REGO, RULES},
+    policy::{FORMAT, Policy},
 };
 use serde_json::json;
 
@@ -19,8 +17,7 @@ use super::{
 };
 use crate::{
     audit::{self, Action, Entry},
-    disk::{Dir, Kind},
-    error::{Code, Error, Result},
+    error::Result,
     plan,
     policy::{self, Source},
 };
@@ -36,7 +33,7 @@ pub(super) struct Args {
 enum Command {
     /// Make a policy hold: a signed one, or a folder with policy.toml where the site has no root of the customer
     Set {
-        /// The file that `sealift-keys policy sign` made, or a folder
+        /// The file that `sealift-keys policy sign` made; or a folder, or its policy.toml alone
         policy: PathBuf,
     },
     /// Show the policy that holds
@@ -84,7 +81,8 @@ const DEFAULT: &str = include_str!("../policy/default.toml");
 
 fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let name = path.display().to_string();
-    let source = if path.is_dir() {
+    let unsigned = path.is_dir() || path.extension().is_some_and(|ending| ending == "toml");
+    let source = if unsigned {
         Source::Unsigned(folder(path, scene)?)
     } else {
         Source::Signed(read_small(path, policy::LIMIT)?.0)
@@ -106,26 +104,13 @@ fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
 
 /// A policy from a folder. It has no version of its own: it is the next one.
 fn folder(path: &Path, scene: &Scene<'_>) -> Result<Policy> {
-    let dir = Dir::open(path)?;
-    let mut files = BTreeMap::new();
-    for (name, kind) in dir.list()? {
-        let name = name.to_string_lossy().into_owned();
-        if kind != Kind::File || (name != RULES && !name.ends_with(REGO)) {
-            continue;
-        }
-        let subject = dir.path().join(&name).display().to_string();
-        let bytes = dir.read(&name, policy::LIMIT)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::new(Code::PolicyInvalid, &subject, "is no UTF-8"))?;
-        files.insert(name.parse::<EntryPath>()?, text);
-    }
     let site = scene.site()?;
     let there = site.state().policy.as_ref();
     Ok(Policy {
         format: FORMAT,
         version: there.map_or(1, |there| there.version.saturating_add(1)),
         issued: scene.context.now,
-        files,
+        files: sealift_keys::policy::gather(path)?.files,
     })
 }
 

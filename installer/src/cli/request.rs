@@ -75,8 +75,12 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let mut passphrases = args.passphrase.clone().passphrases();
     let signer = signer::open(&args.key, &mut passphrases).map_err(crate::Error::from)?;
     let unsigned = Envelope::of(&request)?;
-    let envelope = dsse::sign(Request::TYPE, unsigned.payload().to_vec(), &[signer.as_ref()])
-        .map_err(crate::Error::from)?;
+    let envelope = dsse::sign(
+        Request::TYPE,
+        unsigned.payload().to_vec(),
+        &[signer.as_ref()],
+    )
+    .map_err(crate::Error::from)?;
     let bytes = envelope.to_bytes();
     let entry = Entry::new(Action::Request)
         .release(&plan.version, plan.release)

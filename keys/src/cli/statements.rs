@@ -1,9 +1,6 @@
 //! What the verbs share that make and show licenses, approvals, policies and countersignatures.
 
-use std::{
-    fmt::Write as _,
-    path::Path,
-};
+use std::{fmt::Write as _, path::Path};
 
 use clap::Args;
 use sealift_verifier::{
