@@ -21,9 +21,8 @@ use crate::{
     approval::{Asked, DAYS, Decision},
     disk,
     error::{Code, Error, Result},
-    key_file,
     moment::Moment,
-    signer,
+    signer::{self, KeyArgument},
 };
 
 /// Approve what a site requests
@@ -37,9 +36,9 @@ pub(super) struct ApproveArgs {
     request: PathBuf,
     #[command(flatten)]
     signer: OneSignerArgs,
-    /// The public key of who requests: a request that it has not signed is refused
-    #[arg(long, value_name = "KEY.pub.pem")]
-    requester: Option<PathBuf>,
+    /// The public key of who requests, a file or pkcs11:…: a request that it has not signed is refused
+    #[arg(long, value_name = "KEY.pub.pem|URI")]
+    requester: Option<KeyArgument>,
     /// Until when the approval counts, a time or a span such as 3d [default: 7d]
     #[arg(long, value_name = "TIME|SPAN")]
     expires: Option<Moment>,
@@ -91,8 +90,8 @@ fn read(path: &Path) -> Result<Asked> {
 impl ApproveArgs {
     pub(super) fn run(self, now: Time, ask: Option<Ask<'_>>) -> Result<Report> {
         let asked = read(&self.request)?;
-        if let Some(path) = &self.requester {
-            asked.verify(&key_file::read_public(path)?)?;
+        if let Some(key) = &self.requester {
+            asked.verify(&signer::read_public(key)?)?;
         }
         let expires = match self.expires {
             Some(moment) => moment.from(now, "--expires")?,
