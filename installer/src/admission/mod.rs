@@ -13,7 +13,12 @@ use std::{
 };
 
 use sealift_verifier::{
-    approval, bundle::Authentic, digest::Digest, license::Environment, time::Time,
+    approval,
+    bundle::Authentic,
+    digest::Digest,
+    license::Environment,
+    release::{Release, Severity},
+    time::Time,
 };
 use serde::Serialize;
 
@@ -78,6 +83,10 @@ pub struct Decision {
     pub plan_digest: Digest,
     /// The digest over all that configures the release: what regulated mode wants to be reviewed.
     pub configuration: Digest,
+    /// The severity of the worst that the release corrects.
+    pub severity: Option<Severity>,
+    /// Advisories that the release and its capabilities correct.
+    pub fixes: BTreeSet<String>,
     /// What the deployment is for.
     pub environment: Option<Environment>,
     /// How updates come in.
@@ -150,6 +159,8 @@ impl Entry {
             })
         });
         self.signed_by = voices.collect();
+        self.severity = decision.severity;
+        self.fixes = decision.fixes.iter().cloned().collect();
         self.plan = Some(decision.plan_digest);
         self.rules(decision.rules.iter().map(result).collect())
     }
@@ -208,6 +219,8 @@ pub fn decide(
         plan_digest: plan.digest()?,
         plan,
         configuration,
+        severity: authentic.release().severity,
+        fixes: fixes(authentic.release()),
         environment: policy.rules.deployment.environment,
         channel: policy.rules.deployment.channel,
         forced,
@@ -218,6 +231,12 @@ pub fn decide(
             .map(|(name, voice)| (name.clone(), voice.keys.clone()))
             .collect(),
     })
+}
+
+/// Advisories that a release and its capabilities correct.
+pub fn fixes(release: &Release) -> BTreeSet<String> {
+    let capabilities = release.capabilities.iter().flat_map(|c| &c.fixes);
+    release.fixes.iter().chain(capabilities).cloned().collect()
 }
 
 /// Takes what comes out of rules.

@@ -4,6 +4,7 @@ use sealift_verifier::{
     digest::Digest,
     error::{Failure as _, printable},
     json,
+    release::Severity,
     time::Time,
 };
 use semver::Version;
@@ -24,6 +25,8 @@ const TEXT: usize = 500;
 const NAME: usize = 100;
 /// Rules that are listed.
 const RULES: usize = 32;
+/// Advisories that are listed.
+const FIXES: usize = 256;
 /// Signers that are listed.
 const SIGNERS: usize = 16;
 
@@ -246,6 +249,12 @@ pub struct Entry {
     /// The release that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseName>,
+    /// The severity of the worst that the release corrects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// Advisories that the release corrects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<String>,
     /// The digest of the plan that was decided about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Digest>,
@@ -285,6 +294,8 @@ impl Entry {
             of: None,
             subject: String::new(),
             release: None,
+            severity: None,
+            fixes: Vec::new(),
             plan: None,
             generation: None,
             from: None,
@@ -362,6 +373,10 @@ impl Entry {
         for rule in &mut self.rules {
             rule.rule = text(&rule.rule, NAME);
             rule.detail = text(&rule.detail, TEXT / 2);
+        }
+        self.fixes.truncate(FIXES);
+        for fix in &mut self.fixes {
+            *fix = text(fix, NAME);
         }
         self.signed_by.truncate(SIGNERS);
         for signer in &mut self.signed_by {

@@ -119,7 +119,7 @@ struct CutArgs {
 }
 
 /// A time, or the first moment of a day.
-fn time(text: &str) -> Result<Time, String> {
+pub(super) fn time(text: &str) -> Result<Time, String> {
     let whole = match text.len() {
         10 => format!("{text}T00:00:00Z"),
         _ => text.to_owned(),

@@ -21,6 +21,7 @@ mod policy;
 mod progress;
 mod prune;
 mod recover;
+mod report;
 mod request;
 mod rollback;
 mod sbom;
@@ -91,6 +92,7 @@ enum Command {
     Approval(approval::Args),
     Key(key::Args),
     Audit(audit::Args),
+    Report(report::Args),
     Sbom(sbom::Args),
     Notices(notices::Args),
     Fsck(fsck::Args),
@@ -253,6 +255,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::Request(args) => request::run(args, &scene),
         Command::Approval(args) => approval::run(args, &scene),
         Command::Key(args) => key::run(args, &scene),
+        Command::Report(args) => report::run(args, &scene),
         Command::Audit(args) => audit::run(args, &scene, cli.output, world.out),
         Command::Sbom(args) => sbom::run(args, &scene),
         Command::Notices(args) => notices::run(args, &scene),
