@@ -107,7 +107,7 @@ impl Head {
         });
         Ok(Self {
             release: json::to_canonical(release)?,
-            delivery: json::to_canonical(delivery)?,
+            delivery: delivery.to_bytes()?,
             provenance: attest(release, delivery.release)?,
             index: oci::index(release)?,
             payload: packs.chain(blobs).collect(),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use sealift_verifier::{
     digest::Digest,
-    json,
     release::{self, Artifact, Capability, Content, FileRef, Image, Release, SbomFormat, TreeRef},
     tree::{Entry, Node, Tree},
 };
@@ -187,7 +186,7 @@ fn tree(
         });
     }
     let tree = Tree { entries };
-    let json = json::to_canonical(&tree)?;
+    let json = tree.to_bytes()?;
     let size = json.len() as u64;
     let digest = contents.file(&Source::Bytes(json), size)?;
     trees.insert(digest, tree);

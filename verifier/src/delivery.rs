@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::Digest,
     error::{Code, Error, Result},
-    json::AuthenticBytes,
+    json::{self, AuthenticBytes},
     limits,
     release::BlobRef,
     tar::{self, BLOCK},
@@ -14,22 +14,22 @@ use crate::{
 /// The version of the delivery manifest that this program reads and writes.
 pub const FORMAT: u32 = 1;
 
-/// Which stored file of the bundle yields which blobs.
+/// Which stored file of the bundle yields which blobs. Here and below, fields have the order of canonical JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Delivery {
+    /// Blobs that are stored as they are, at `blobs/sha256/<digest>`, sorted.
+    pub blobs: Vec<BlobRef>,
+    /// How packs were compressed: what a program needs to make the same bytes again.
+    pub compression: Compression,
     /// Always [`FORMAT`].
     pub format: u32,
     /// Whether the bundle holds everything.
     pub kind: DeliveryKind,
-    /// The release digest.
-    pub release: Digest,
-    /// How packs were compressed: what a program needs to make the same bytes again.
-    pub compression: Compression,
     /// `packs/0000.tar.zst` and so on, in this order.
     pub packs: Vec<Pack>,
-    /// Blobs that are stored as they are, at `blobs/sha256/<digest>`, sorted.
-    pub blobs: Vec<BlobRef>,
+    /// The release digest.
+    pub release: Digest,
 }
 
 /// How much of the release a bundle holds.
@@ -44,12 +44,12 @@ pub enum DeliveryKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Compression {
-    /// Name and version of the library, such as `zstd 1.5.7`.
-    pub library: String,
-    /// Its level.
-    pub level: i32,
     /// Bytes of a pack's tar in each frame but the last.
     pub frame: u64,
+    /// The level of the library.
+    pub level: i32,
+    /// Name and version of the library, such as `zstd 1.5.7`.
+    pub library: String,
 }
 
 /// One deterministic tar of blobs in independent zstd frames: either any number of blobs in a single frame,
@@ -58,10 +58,10 @@ pub struct Compression {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pack {
-    /// Stored length and SHA-256 of each frame; together they are the pack.
-    pub frames: Vec<BlobRef>,
     /// The blobs in the order of the tar.
     pub blobs: Vec<BlobRef>,
+    /// Stored length and SHA-256 of each frame; together they are the pack.
+    pub frames: Vec<BlobRef>,
 }
 
 impl Pack {
@@ -108,6 +108,11 @@ impl Pack {
 }
 
 impl Delivery {
+    /// The canonical JSON of the manifest.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        json::to_canonical_as_declared(self)
+    }
+
     /// Reads a delivery manifest whose bytes have been verified.
     pub fn parse(bytes: &AuthenticBytes<'_>) -> Result<Self> {
         let delivery: Self = bytes.parse("delivery.json")?;

@@ -2,15 +2,14 @@
 
 use std::{fmt, io, str::FromStr};
 
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Code, Error, into_io};
 
 /// A SHA-256 digest (FIPS 180-4). Written as 64 lower-case hexadecimal digits; there is no empty or
 /// partial value, so that "no digest" can never compare equal to anything.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -42,9 +41,22 @@ impl fmt::Debug for Digest {
     }
 }
 
+impl From<[u8; 32]> for Digest {
+    /// A digest that was computed elsewhere.
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
         digest.to_hex()
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_hex())
     }
 }
 
@@ -98,7 +110,14 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    let digit = |value: u8| {
+        let first = if value < 10 {
+            b'0'
+        } else {
+            b'a'.wrapping_sub(10)
+        };
+        char::from(first.wrapping_add(value))
+    };
     // A manifest may hold some 100,000 digests: the text is never moved while it grows.
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {

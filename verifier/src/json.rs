@@ -1,12 +1,15 @@
 //! JSON as far as it may be trusted: strict reading, and the canonical form that TUF signs.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{
     Serialize,
     de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value};
+use serde_json::{
+    Map, Number, Value,
+    ser::{CharEscape, Formatter, Serializer},
+};
 
 use crate::{
     digest::Digest,
@@ -78,6 +81,39 @@ pub fn to_canonical<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     let value = serde_json::to_value(value)
         .map_err(|e| Error::new(Code::BadMetadata, "value", e.to_string()))?;
     Ok(canonical(&value))
+}
+
+/// The same for a value whose fields are declared in the order of their names, at every level: the keys of long
+/// lists are not sorted again. That they are is for the tests of its type to hold.
+pub fn to_canonical_as_declared<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    value
+        .serialize(&mut Serializer::with_formatter(&mut out, Unescaped))
+        .map_err(|e| Error::new(Code::BadMetadata, "value", e.to_string()))?;
+    Ok(out)
+}
+
+/// Writes what JSON escapes and canonical JSON does not as it is.
+struct Unescaped;
+
+impl Formatter for Unescaped {
+    fn write_char_escape<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
+        match escape {
+            CharEscape::Quote => out.write_all(br#"\""#),
+            CharEscape::ReverseSolidus => out.write_all(br"\\"),
+            CharEscape::Solidus => out.write_all(b"/"),
+            CharEscape::Backspace => out.write_all(b"\x08"),
+            CharEscape::FormFeed => out.write_all(b"\x0c"),
+            CharEscape::LineFeed => out.write_all(b"\n"),
+            CharEscape::CarriageReturn => out.write_all(b"\r"),
+            CharEscape::Tab => out.write_all(b"\t"),
+            CharEscape::AsciiControl(byte) => out.write_all(&[byte]),
+        }
+    }
 }
 
 fn write_canonical(value: &Value, out: &mut Vec<u8>) {

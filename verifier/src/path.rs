@@ -12,7 +12,7 @@ use crate::{
 /// A relative path below a folder that we choose: `/` between parts, no empty part, no `.` or `..`, no
 /// backslash, no control characters, at most [`limits::PATH_BYTES`] bytes and 255 a part.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct EntryPath(String);
 
 impl EntryPath {
@@ -90,7 +90,7 @@ impl fmt::Display for EntryPath {
 /// and single `.`, `_`, `-` between them, in parts divided by `/`; at most 100 bytes. Such a name is a
 /// valid folder and a valid OCI repository name (OCI distribution-spec 1.1, "Pulling manifests").
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Name(String);
 
 impl Name {

@@ -10,7 +10,7 @@ use serde::{
 use crate::{
     digest::Digest,
     error::{Code, Error, Result},
-    json::AuthenticBytes,
+    json::{self, AuthenticBytes},
     limits,
     path::EntryPath,
 };
@@ -81,19 +81,19 @@ fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::
     deserializer.deserialize_seq(Entries)
 }
 
-/// [`Entry`] as it is written.
+/// [`Entry`] as it is written: in the order of canonical JSON.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawEntry {
-    path: EntryPath,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    mode: Option<Mode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     link: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
+    path: EntryPath,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 impl TryFrom<RawEntry> for Entry {
@@ -161,6 +161,11 @@ impl Tree {
         let tree: Self = bytes.parse(subject)?;
         tree.check(subject)?;
         Ok(tree)
+    }
+
+    /// The canonical JSON of the tree: the blob that a release names.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        json::to_canonical_as_declared(self)
     }
 
     /// Holds a tree to its rules: order, nothing inside of what is no folder, links that stay inside.

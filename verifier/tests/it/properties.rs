@@ -1,7 +1,14 @@
 //! What holds for any bytes at all.
 
 use proptest::prelude::*;
-use sealift_verifier::{json, path::EntryPath, tree};
+use sealift_verifier::{
+    delivery::{Compression, Delivery, DeliveryKind, Pack},
+    digest::Digest,
+    json,
+    path::EntryPath,
+    release::BlobRef,
+    tree::{self, Entry, Mode, Node, Tree},
+};
 use serde_json::Value;
 
 use crate::maker::{Sample, check_bytes};
@@ -33,6 +40,47 @@ fn plain(value: &Value) -> bool {
     }
 }
 
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest::from)
+}
+
+fn blobs() -> impl Strategy<Value = Vec<BlobRef>> {
+    let blob = (digest(), any::<u64>()).prop_map(|(digest, size)| BlobRef(digest, size));
+    prop::collection::vec(blob, 0..4)
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let mode = prop_oneof![Just(Mode::Plain), Just(Mode::Executable)];
+    let file = (mode, any::<u64>(), digest());
+    let node = prop_oneof![
+        file.prop_map(|(mode, size, digest)| Node::File { mode, size, digest }),
+        any::<String>().prop_map(|target| Node::Symlink { target }),
+        Just(Node::Dir),
+    ];
+    let path = any::<String>().prop_filter_map("no path", |text| text.parse().ok());
+    (path, node).prop_map(|(path, node)| Entry { path, node })
+}
+
+fn delivery() -> impl Strategy<Value = Delivery> {
+    let pack = (blobs(), blobs()).prop_map(|(blobs, frames)| Pack { blobs, frames });
+    let packs = prop::collection::vec(pack, 0..4);
+    let compression = (any::<u64>(), any::<i32>(), any::<String>());
+    (blobs(), compression, any::<u32>(), packs, digest()).prop_map(
+        |(blobs, (frame, level, library), format, packs, release)| Delivery {
+            blobs,
+            compression: Compression {
+                frame,
+                level,
+                library,
+            },
+            format,
+            kind: DeliveryKind::Full,
+            packs,
+            release,
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -60,6 +108,18 @@ proptest! {
         let again = json::parse(&bytes, "value").unwrap();
         prop_assert_eq!(&again, &value);
         prop_assert_eq!(json::canonical(&again), bytes);
+    }
+
+    #[test]
+    fn what_is_written_as_declared_is_canonical(
+        value in value(),
+        entries in prop::collection::vec(entry(), 0..4),
+        delivery in delivery(),
+    ) {
+        prop_assert_eq!(json::to_canonical_as_declared(&value).unwrap(), json::canonical(&value));
+        let tree = Tree { entries };
+        prop_assert_eq!(tree.to_bytes().unwrap(), json::to_canonical(&tree).unwrap());
+        prop_assert_eq!(delivery.to_bytes().unwrap(), json::to_canonical(&delivery).unwrap());
     }
 
     #[test]
