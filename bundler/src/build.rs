@@ -24,7 +24,7 @@ use crate::{
     head,
     metadata::{Roots, Statements},
     output::{beside, publish},
-    pack::{Known, Packed, Tools, look_up, pack},
+    pack::{Packed, Tools, pack},
     plan::{Plan, PlannedContent, PlannedNode},
     provenance::envelope,
 };
@@ -100,19 +100,12 @@ pub fn build(
     let mut file = beside(out)?;
     cache.set_present(file.file());
     let unread = cache.unread();
-    // The one computes while the other asks the file system.
-    let (room, known) = std::thread::scope(|scope| {
-        let known = scope.spawn(|| look_up(plan, cache));
-        let room = head::room(plan, &attest, &mut sign);
-        (room, known.join().unwrap_or_default())
-    });
-    let room = room?;
+    let room = head::room(plan, &attest, &mut sign)?;
     let distrusted = cache.is_distrusted();
-    let mut once = |file: &File, known| {
+    let mut once = |file: &File| {
         progress.stage(Stage::Pack(source_bytes(plan)));
         let tools = Tools {
             cache,
-            known,
             threads,
             progress: &bytes,
         };
@@ -132,13 +125,13 @@ pub fn build(
             Ok((packed, written))
         })
     };
-    let (packed, written) = match once(file.file(), known) {
+    let (packed, written) = match once(file.file()) {
         // What the cache held was not so. With nothing taken from it, the bytes are those of a build without it.
         Err(_) if cache.is_distrusted() && !distrusted => {
             file.file()
                 .set_len(0)
                 .map_err(|e| Error::io("the new bundle", e))?;
-            once(file.file(), Known::new())
+            once(file.file())
         }
         packed => packed,
     }?;
@@ -147,10 +140,14 @@ pub fn build(
     let missing = statements.missing(roots.newest())?;
     let trust = Trust::from_root(roots.first().to_vec());
     let path = file.path();
-    sync_and(file.file(), || match missing {
-        // A release that nobody may sign yet cannot be verified; `seal` does that.
-        0 => check_written(&open(&path, &trust, plan.release.published)?, &written),
-        _ => Ok(()),
+    std::thread::scope(|scope| {
+        // What was learned of files is true whatever becomes of the bundle.
+        scope.spawn(|| cache.save());
+        sync_and(file.file(), || match missing {
+            // A release that nobody may sign yet cannot be verified; `seal` does that.
+            0 => check_written(&open(&path, &trust, plan.release.published)?, &written),
+            _ => Ok(()),
+        })
     })?;
     let length = file
         .file()
@@ -163,7 +160,6 @@ pub fn build(
     }
     let kept = file.file().try_clone();
     publish(file, out)?;
-    cache.save();
     if let Ok(kept) = kept {
         let packs = packed.delivery.packs.iter().cloned().zip(&written);
         cache.remember(

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, path::Path};
 use sealift_verifier::{digest::Digest, release::Mode};
 
 use crate::{
-    collect::{Content, Options, collect},
+    collect::{Content, Options, Promises, collect},
     error::Code,
     plan::{Plan, Source},
     problem::{Problem, Problems},
@@ -21,7 +21,7 @@ pub fn check(
     options: &Options,
     modes: &[Mode],
 ) -> Result<Vec<Plan>, Problems> {
-    let collected = collect(release_toml, options, Some(modes));
+    let collected = collect(release_toml, options, Some(modes), Promises::Kept);
     let mut problems = collected.problems;
     let mut known = HashMap::new();
     for content in &collected.contents {

@@ -7,7 +7,7 @@
 mod small;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     fs::File,
     io::{ErrorKind, Read},
     sync::Arc,
@@ -30,7 +30,7 @@ use crate::{
     error::{Code, Error, Result},
     manifest::{Contents, expect, release_with},
     payload::{Copy, Origin, Payload},
-    plan::{Plan, PlannedBlob, PlannedContent, PlannedNode, Source},
+    plan::{Plan, PlannedBlob, PlannedContent, Source},
 };
 
 /// Everything of a bundle but its signed metadata.
@@ -55,39 +55,9 @@ pub(crate) struct WrittenPack {
     pub(crate) digest: Option<Digest>,
 }
 
-/// The digests of sources that need not be read for it.
-pub(crate) type Known<'p> = HashMap<&'p Source, Digest>;
-
-/// Asks the cache for every file of `plan` that goes into a pack.
-pub(crate) fn look_up<'p>(plan: &'p Plan, cache: &Cache) -> Known<'p> {
-    let artifacts = plan.capabilities.iter().flat_map(|c| &c.artifacts);
-    let mut known = Known::new();
-    let mut ask = |source: &'p Source, size| {
-        known.extend(cache.known(source, size).map(|digest| (source, digest)));
-    };
-    for artifact in artifacts {
-        match &artifact.content {
-            PlannedContent::Image(image) => {
-                let blobs = image.blobs.iter().filter(|b| b.compressible);
-                blobs.for_each(|blob| ask(&blob.source, blob.blob.size()));
-            }
-            PlannedContent::Tree(entries) => entries.iter().for_each(|entry| {
-                if let PlannedNode::File { size, source, .. } = &entry.node {
-                    ask(source, *size);
-                }
-            }),
-            PlannedContent::File(file)
-            | PlannedContent::Config(file)
-            | PlannedContent::Notice(file) => ask(&file.source, file.size),
-        }
-    }
-    known
-}
-
 /// What packing works with.
 pub(crate) struct Tools<'a> {
     pub(crate) cache: &'a Cache,
-    pub(crate) known: Known<'a>,
     pub(crate) threads: usize,
     /// Hears of source bytes that are done.
     pub(crate) progress: &'a dyn Fn(u64),
@@ -195,7 +165,7 @@ fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)
     payload.header(&tar::blob_path(stored.blob.digest()), stored.blob.size())?;
     let start = payload.position();
     let (path, offset) = match &stored.source {
-        Source::File(path) => (path, 0),
+        Source::File { path, .. } => (path, 0),
         Source::Slice { path, offset, .. } => (path, *offset),
         Source::Bytes(bytes) => {
             expect(
@@ -248,7 +218,7 @@ impl Contents for Packer<'_, '_> {
     fn file(&mut self, source: &Source, size: u64) -> Result<Digest> {
         let known = match source {
             Source::Bytes(bytes) => Some(Digest::of(bytes)),
-            _ => self.tools.known.get(source).copied(),
+            _ => self.tools.cache.known(source, size),
         };
         if let Some(known) = known.filter(|known| self.seen.contains(known)) {
             (self.tools.progress)(size);

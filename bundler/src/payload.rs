@@ -22,8 +22,9 @@ use crate::error::{Code, Error, Result};
 const FLUSH_BYTES: u64 = 64 << 20;
 /// How much is copied at once: it should still be near the processor when it is written.
 const CHUNK: usize = 256 << 10;
-/// How many copies wait for a thread.
-const QUEUE: usize = 16;
+/// How many copies wait for a thread, with what they read open: so many that who makes the last packs and the head need
+/// not wait for them.
+const QUEUE: usize = 128;
 
 /// The payload, being written. Everything is written to where it belongs, by several threads.
 pub(crate) struct Payload<'s> {
@@ -65,10 +66,10 @@ impl<'s> Payload<'s> {
     ) -> Result<Self> {
         let flusher = Flusher::new(file.try_clone().map_err(failed)?);
         let (copies, queue) = sync_channel(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
+        let (queue, turn) = (Arc::new(Mutex::new(queue)), Arc::default());
         let workers = (0..threads.max(1)).map(|_| {
-            let queue = Arc::clone(&queue);
-            scope.spawn(move || copy_all(&queue, file))
+            let (queue, turn) = (Arc::clone(&queue), Arc::clone(&turn));
+            scope.spawn(move || copy_all(&queue, file, &turn))
         });
         Ok(Self {
             file,
@@ -161,7 +162,7 @@ fn failed(error: std::io::Error) -> Error {
 type Job = (Copy, u64);
 
 /// Copies until nobody asks for more.
-fn copy_all(queue: &Mutex<Receiver<Job>>, to: &File) -> Result<Vec<Digest>> {
+fn copy_all(queue: &Mutex<Receiver<Job>>, to: &File, turn: &Mutex<()>) -> Result<Vec<Digest>> {
     let mut buffer = vec![0; CHUNK];
     let mut damaged = Vec::new();
     loop {
@@ -169,7 +170,10 @@ fn copy_all(queue: &Mutex<Receiver<Job>>, to: &File) -> Result<Vec<Digest>> {
         let Ok(Ok((copy, position))) = job else {
             return Ok(damaged);
         };
-        match (copy_one(&copy, to, position, &mut buffer)?, copy.origin) {
+        match (
+            copy_one(&copy, to, turn, position, &mut buffer)?,
+            copy.origin,
+        ) {
             (Ok(()), _) => {}
             (Err(_), Origin::Cache(key)) => damaged.push(key),
             (Err(problem), Origin::Vendor(subject)) => return Err(problem.of(subject)),
@@ -201,10 +205,12 @@ impl Unfit {
     }
 }
 
-/// Writes exactly the bytes that it hashes. The inner error is one of what is read.
+/// Writes exactly the bytes that it hashes. The inner error is one of what is read. A file takes one write at a time, and
+/// who waits for that in the kernel may keep its core busy: here they wait for their `turn`.
 fn copy_one(
     copy: &Copy,
     to: &File,
+    turn: &Mutex<()>,
     mut position: u64,
     buffer: &mut [u8],
 ) -> Result<Result<(), Unfit>> {
@@ -219,8 +225,10 @@ fn copy_one(
             Err(e) => return Ok(Err(Unfit::Unread(e))),
         };
         hasher.update(&buffer[..count]);
+        let own = turn.lock();
         to.write_all_at(&buffer[..count], position)
             .map_err(failed)?;
+        drop(own);
         let count = count as u64;
         (start, position, left) = (start + count, position + count, left - count);
     }
@@ -231,6 +239,7 @@ fn copy_one(
         Err(Unfit::Other { found, expected })
     })
 }
+
 /// A thread that waits for the disk while others work.
 struct Flusher {
     begin: Option<SyncSender<()>>,

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read, Seek, SeekFrom, Take},
+    io::{self, Read, Seek, SeekFrom, Take},
     path::PathBuf,
 };
 
@@ -15,7 +15,7 @@ use sealift_verifier::{
     tree::Mode,
 };
 
-use crate::{license::LicenseRules, problem::Place, sbom::packages::Packages};
+use crate::{cache::Seen, license::LicenseRules, problem::Place, sbom::packages::Packages};
 
 /// Everything that goes into a bundle, before any of it is packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +157,12 @@ pub struct PlannedFile {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A whole file.
-    File(PathBuf),
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What it looked like when its folder was listed, if it was found that way.
+        seen: Option<Seen>,
+    },
     /// A part of a file: a member of an image archive.
     Slice {
         /// The file.
@@ -171,15 +176,21 @@ pub enum Source {
     Bytes(Vec<u8>),
 }
 
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::File { path, seen: None }
+    }
+}
+
 /// The reader that [`Source::open`] returns.
 #[derive(Debug)]
-pub enum SourceReader {
+pub enum SourceReader<'a> {
     /// Of a file.
     File(File),
     /// Of a part of a file.
     Slice(Take<File>),
     /// Of bytes.
-    Bytes(Cursor<Vec<u8>>),
+    Bytes(&'a [u8]),
 }
 
 impl Source {
@@ -188,15 +199,15 @@ impl Source {
     /// # Errors
     /// What the operating system says, for example that a file has gone since the plan was made. A file
     /// that has become shorter only shows as an early end: compare the length.
-    pub fn open(&self) -> io::Result<SourceReader> {
+    pub fn open(&self) -> io::Result<SourceReader<'_>> {
         Ok(match self {
-            Self::File(path) => SourceReader::File(File::open(path)?),
+            Self::File { path, .. } => SourceReader::File(File::open(path)?),
             Self::Slice { path, offset, size } => {
                 let mut file = File::open(path)?;
                 file.seek(SeekFrom::Start(*offset))?;
                 SourceReader::Slice(file.take(*size))
             }
-            Self::Bytes(bytes) => SourceReader::Bytes(Cursor::new(bytes.clone())),
+            Self::Bytes(bytes) => SourceReader::Bytes(bytes),
         })
     }
 
@@ -223,14 +234,14 @@ impl Source {
     /// What to call it in messages: its path, where it has one.
     pub fn subject(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File { path, .. } => path.display().to_string(),
             Self::Slice { path, offset, .. } => format!("{} at byte {offset}", path.display()),
             Self::Bytes(_) => "generated content".into(),
         }
     }
 }
 
-impl Read for SourceReader {
+impl Read for SourceReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::File(file) => file.read(buffer),

@@ -27,6 +27,7 @@ use crate::{
     plan::{Source, SourceReader},
 };
 
+pub use self::records::Seen;
 pub(crate) use self::{packs::CachedPack, records::Watch};
 
 /// How large a cache folder may become if nobody says otherwise, in bytes.
@@ -112,12 +113,12 @@ impl Cache {
     }
 
     /// Begins to watch a file that is about to be hashed; nothing if what is found out could not be kept.
-    pub(crate) fn watch(&self, source: &Source, reader: &SourceReader) -> Option<Watch> {
+    pub(crate) fn watch(&self, source: &Source, reader: &SourceReader<'_>) -> Option<Watch> {
         lock(&self.records).watch(source, file_of(reader)?)
     }
 
     /// Keeps the digest of what was read, if the file is still as it was when it began to be watched.
-    pub(crate) fn learn(&self, watch: Option<Watch>, reader: &SourceReader, digest: Digest) {
+    pub(crate) fn learn(&self, watch: Option<Watch>, reader: &SourceReader<'_>, digest: Digest) {
         if let (Some(watch), Some(file)) = (watch, file_of(reader)) {
             lock(&self.records).learn(watch, file, digest);
         }
@@ -158,7 +159,7 @@ impl Cache {
     }
 }
 
-fn file_of(reader: &SourceReader) -> Option<&File> {
+fn file_of<'r>(reader: &'r SourceReader<'_>) -> Option<&'r File> {
     match reader {
         SourceReader::File(file) => Some(file),
         SourceReader::Slice(slice) => Some(slice.get_ref()),

@@ -5,9 +5,15 @@
 //! asks for. A record is therefore made only of a file whose ctime lies behind the present, so that every later change
 //! gives it another one, and nothing is concluded where that is not certain.
 
-use std::{collections::HashMap, fs::File, os::fd::AsFd, path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    fs::{File, Metadata},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
-use rustix::fs::{AtFlags, CWD, StatFs, StatVfs, Statx, StatxFlags, StatxTimestamp};
+use rustix::fs::{StatFs, StatVfs};
 use sealift_verifier::digest::Digest;
 
 use super::entries::Folder;
@@ -15,7 +21,7 @@ use crate::plan::Source;
 
 /// The name of the file that they are kept in.
 const FILE: &str = "files";
-const MAGIC: &[u8; 8] = b"sealift1";
+const MAGIC: &[u8; 8] = b"sealift2";
 /// How many are kept: some 60 MB.
 const MOST: usize = 500_000;
 /// How far behind the present a ctime has to lie: file systems with short inodes round it down to a second.
@@ -29,19 +35,13 @@ const WRITTEN_BACK: Duration = Duration::from_hours(1);
 const SURE: [u32; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
 
 /// Seconds and nanoseconds since 1970.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Stamp(i64, u32);
 
 impl Stamp {
     fn before(self, duration: Duration) -> Self {
         let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(seconds), self.1)
-    }
-}
-
-impl From<StatxTimestamp> for Stamp {
-    fn from(time: StatxTimestamp) -> Self {
-        Self(time.tv_sec, time.tv_nsec)
     }
 }
 
@@ -56,12 +56,45 @@ struct Place {
 }
 
 /// What can be seen of a file without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Looks {
     size: u64,
     modified: Stamp,
     changed: Stamp,
     born: Stamp,
+}
+
+/// Which file it was, and what it looked like, when it was asked for last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Seen {
+    device: u64,
+    inode: u64,
+    looks: Looks,
+}
+
+impl From<&Metadata> for Seen {
+    fn from(metadata: &Metadata) -> Self {
+        let stamp = |seconds, nanoseconds: i64| {
+            Stamp(seconds, u32::try_from(nanoseconds).unwrap_or_default())
+        };
+        // Where the file system does not know it, it is the same for all of its files.
+        let born = metadata.created().ok();
+        let born = born.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let born = born.unwrap_or_default();
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            looks: Looks {
+                size: metadata.size(),
+                modified: stamp(metadata.mtime(), metadata.mtime_nsec()),
+                changed: stamp(metadata.ctime(), metadata.ctime_nsec()),
+                born: Stamp(
+                    i64::try_from(born.as_secs()).unwrap_or(i64::MAX),
+                    born.subsec_nanos(),
+                ),
+            },
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -136,15 +169,15 @@ impl Records {
     /// one, perhaps on another machine, where the same numbers mean other files.
     fn header(&mut self, folder: &Folder) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        let own = look(folder.handle()).and_then(|stat| {
-            let (device, looks) = (device(&stat), looks(&stat));
-            let file_system = self.file_system(device, || kind_of(folder.handle()))?;
+        let own = look(folder.handle()).and_then(|seen| {
+            let file_system = self.file_system(seen.device, || kind_of(folder.handle()))?;
+            let Stamp(seconds, nanoseconds) = seen.looks.born;
             Some([
                 file_system,
-                device,
-                stat.stx_ino,
-                looks.born.0.cast_unsigned(),
-                looks.born.1.into(),
+                seen.device,
+                seen.inode,
+                seconds.cast_unsigned(),
+                nanoseconds.into(),
             ])
         });
         for number in own.unwrap_or_default() {
@@ -161,20 +194,27 @@ impl Records {
 
     /// `new` was made right now; its ctime is therefore the present, as far as its file system is one of this machine.
     pub(super) fn set_present(&mut self, new: &File) {
-        if let Some(stat) = look(new)
-            && self.file_system(device(&stat), || kind_of(new)).is_some()
+        if let Some(seen) = look(new)
+            && self.file_system(seen.device, || kind_of(new)).is_some()
         {
-            self.present = Some(stat.stx_ctime.into());
+            self.present = Some(seen.looks.changed);
         }
     }
 
-    /// The digest of a source with `size` bytes, if its file looks as it did when it was read.
+    /// The digest of a source with `size` bytes, if its file looks, or looked when it was seen last, as it did when it
+    /// was read.
     pub(super) fn find(&mut self, source: &Source, size: u64) -> Option<Digest> {
         let (path, offset) = part(source)?;
-        let stat = rustix::fs::statx(CWD, path, AtFlags::empty(), mask()).ok()?;
-        let (place, looks) = self.place(&stat, (offset, size), || {
+        let seen = match source {
+            Source::File {
+                seen: Some(seen), ..
+            } => *seen,
+            _ => Seen::from(&path.metadata().ok()?),
+        };
+        let place = self.place(&seen, (offset, size), || {
             Ok((rustix::fs::statfs(path)?, rustix::fs::statvfs(path)?))
         })?;
+        let looks = seen.looks;
         let present = self.present?;
         let whole = matches!(source, Source::Slice { .. }) || looks.size == size;
         let record = self.known.get_mut(&place)?;
@@ -189,30 +229,29 @@ impl Records {
     pub(super) fn watch(&mut self, source: &Source, file: &File) -> Option<Watch> {
         let (_, offset) = part(source)?;
         let present = self.present?;
-        let mut stat = look(file)?;
-        if Stamp::from(stat.stx_ctime) >= present.before(MARGIN) {
+        let mut seen = look(file)?;
+        if seen.looks.changed >= present.before(MARGIN) {
             return None;
         }
-        let device = device(&stat);
         // A page that a program changed through a mapping can be changed again without a trace until it is written.
-        if Stamp::from(stat.stx_ctime) >= present.before(WRITTEN_BACK)
-            && !self.synced.contains(&device)
+        if seen.looks.changed >= present.before(WRITTEN_BACK) && !self.synced.contains(&seen.device)
         {
             rustix::fs::syncfs(file).ok()?;
-            self.synced.push(device);
-            stat = look(file)?;
+            self.synced.push(seen.device);
+            seen = look(file)?;
         }
         let length = match source {
             Source::Slice { size, .. } => *size,
-            _ => stat.stx_size,
+            _ => seen.looks.size,
         };
-        let (place, looks) = self.place(&stat, (offset, length), || kind_of(file))?;
+        let place = self.place(&seen, (offset, length), || kind_of(file))?;
+        let looks = seen.looks;
         (looks.changed < present.before(MARGIN)).then_some(Watch { place, looks })
     }
 
     /// Keeps the digest of what was read, if the file did not change meanwhile.
     pub(super) fn learn(&mut self, Watch { place, looks }: Watch, file: &File, digest: Digest) {
-        if look(file).is_some_and(|stat| self::looks(&stat) == looks) {
+        if look(file).is_some_and(|seen| seen.looks == looks) {
             self.learned = true;
             self.known.insert(
                 place,
@@ -227,23 +266,17 @@ impl Records {
 
     fn place(
         &mut self,
-        stat: &Statx,
+        &Seen { device, inode, .. }: &Seen,
         (offset, length): (u64, u64),
         file_system: impl FnOnce() -> Kind,
-    ) -> Option<(Place, Looks)> {
-        let device = device(stat);
-        let file_system = self.file_system(device, file_system)?;
-        let inode = stat.stx_ino;
-        Some((
-            Place {
-                file_system,
-                device,
-                inode,
-                offset,
-                length,
-            },
-            looks(stat),
-        ))
+    ) -> Option<Place> {
+        Some(Place {
+            file_system: self.file_system(device, file_system)?,
+            device,
+            inode,
+            offset,
+            length,
+        })
     }
 
     fn file_system(&mut self, device: u64, ask: impl FnOnce() -> Kind) -> Option<u64> {
@@ -258,7 +291,7 @@ impl Records {
 /// The file of a source, and where in it.
 fn part(source: &Source) -> Option<(&Path, u64)> {
     match source {
-        Source::File(path) => Some((path, 0)),
+        Source::File { path, .. } => Some((path, 0)),
         Source::Slice { path, offset, .. } => Some((path, *offset)),
         Source::Bytes(_) => None,
     }
@@ -271,30 +304,13 @@ fn kind_of(file: &File) -> Kind {
     Ok((rustix::fs::fstatfs(file)?, rustix::fs::fstatvfs(file)?))
 }
 
-fn mask() -> StatxFlags {
-    StatxFlags::BASIC_STATS | StatxFlags::BTIME
-}
-
-fn look(file: impl AsFd) -> Option<Statx> {
-    rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, mask()).ok()
-}
-
-fn device(stat: &Statx) -> u64 {
-    rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor)
-}
-
-fn looks(stat: &Statx) -> Looks {
-    Looks {
-        size: stat.stx_size,
-        modified: stat.stx_mtime.into(),
-        changed: stat.stx_ctime.into(),
-        born: stat.stx_btime.into(),
-    }
+fn look(file: &File) -> Option<Seen> {
+    Some(Seen::from(&file.metadata().ok()?))
 }
 
 impl Record {
-    /// As it is stored: five numbers of the place, the length, three times, the digest as text.
-    const BYTES: usize = 6 * 8 + 3 * 12 + 64;
+    /// As it is stored: five numbers of the place, the length, three times, the digest.
+    const BYTES: usize = 6 * 8 + 3 * 12 + 32;
 
     fn put(&self, place: &Place, bytes: &mut Vec<u8>) {
         let Place {
@@ -317,7 +333,7 @@ impl Record {
             bytes.extend(seconds.to_le_bytes());
             bytes.extend(nanoseconds.to_le_bytes());
         }
-        bytes.extend(self.digest.to_hex().bytes());
+        bytes.extend(self.digest.as_bytes());
     }
 
     fn take(mut bytes: &[u8]) -> Option<(Place, Self)> {
@@ -335,7 +351,7 @@ impl Record {
             changed: stamp(from)?,
             born: stamp(from)?,
         };
-        let digest = std::str::from_utf8(from).ok()?.parse().ok()?;
+        let digest = <[u8; 32]>::try_from(*from).ok()?.into();
         Some((
             place,
             Self {

@@ -123,7 +123,13 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         let json = one_or_all(releases);
         return Ok(Answer { text, json });
     }
-    let mut plans = collect::plans(&args.definition, &options, &args.modes)?;
+    // What earlier builds left is read while folders are listed.
+    let (plans, cache) = std::thread::scope(|scope| {
+        let cache = scope.spawn(|| args.cache.open(around));
+        let plans = collect::plans(&args.definition, &options, &args.modes);
+        (plans, cache.join())
+    });
+    let mut plans = plans?;
     let outs = args.outs(&plans)?;
     for plan in &mut plans {
         args.follow(plan, around)?;
@@ -144,7 +150,14 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         .map(|key| signer::open(key, &mut passphrases));
     let signers = signers.collect::<Result<Vec<_>, _>>()?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-    let (cache, unusable) = args.cache.open(around)?;
+    let early = |_| {
+        Err(Error::new(
+            Code::Io,
+            "the cache",
+            "the reading thread ended early",
+        ))
+    };
+    let (cache, unusable) = cache.unwrap_or_else(early)?;
     for plan in &mut plans {
         inventory(plan, &cache, threads())?;
     }

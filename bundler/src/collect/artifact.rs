@@ -92,11 +92,11 @@ impl Collector {
             return None;
         }
         let subject = path.display().to_string();
-        let source = Source::File(path);
+        let source = Source::from(path);
         let expected = artifact.digest.as_ref().map(|d| d.value);
         let at = artifact.digest.as_ref().map_or(at, |d| &d.at).clone();
         let size = metadata.len();
-        self.contents.push(Content {
+        self.promise(|| Content {
             source: source.clone(),
             size,
             digest: expected,
@@ -127,15 +127,13 @@ impl Collector {
         let entries = self.tree(path, at)?;
         for entry in &entries {
             if let PlannedNode::File { size, source, .. } = &entry.node {
-                let subject = source.subject();
-                let content = Content {
+                self.promise(|| Content {
                     source: source.clone(),
                     size: *size,
                     digest: None,
                     at: at.clone(),
-                    subject,
-                };
-                self.contents.push(content);
+                    subject: source.subject(),
+                });
                 if kind == Some(Kind::Config) {
                     self.search(source, at);
                 }
@@ -175,7 +173,7 @@ impl Collector {
             }
         };
         for blob in &image.blobs {
-            self.contents.push(Content {
+            self.promise(|| Content {
                 source: blob.source.clone(),
                 size: blob.blob.size(),
                 digest: Some(blob.blob.digest()),

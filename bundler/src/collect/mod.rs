@@ -48,7 +48,7 @@ pub struct Options {
 /// # Errors
 /// All problems of all definitions and artifacts at once, sorted by place.
 pub fn plan(release_toml: &Path, options: &Options) -> Result<Plan, Problems> {
-    let mut collected = collect(release_toml, options, None);
+    let mut collected = collect(release_toml, options, None, Promises::Dropped);
     match (Problems::of(collected.problems), collected.plans.pop()) {
         (None, Some(plan)) => Ok(plan),
         (Some(problems), _) => Err(problems),
@@ -65,7 +65,7 @@ pub fn plans(
     options: &Options,
     modes: &[Mode],
 ) -> Result<Vec<Plan>, Problems> {
-    let collected = collect(release_toml, options, Some(modes));
+    let collected = collect(release_toml, options, Some(modes), Promises::Dropped);
     match Problems::of(collected.problems) {
         None if collected.plans.is_empty() => Err(Problems::unexplained(release_toml)),
         None => Ok(collected.plans),
@@ -104,16 +104,31 @@ pub(crate) struct Content {
     pub(crate) subject: String,
 }
 
+/// Whether somebody is going to read contents when all is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Promises {
+    Kept,
+    Dropped,
+}
+
 /// What the parts of the collection share.
 struct Collector {
     /// The catalog folder with all symbolic links resolved: nothing may lie outside of it.
     catalog: PathBuf,
     platforms: Vec<String>,
     problems: Vec<Problem>,
+    promises: Promises,
     contents: Vec<Content>,
 }
 
 impl Collector {
+    /// Notes what remains to be compared, if somebody is going to.
+    fn promise(&mut self, content: impl FnOnce() -> Content) {
+        if self.promises == Promises::Kept {
+            self.contents.push(content());
+        }
+    }
+
     fn report(&mut self, at: &Place, code: Code, message: impl Into<String>) {
         self.problems.push(Problem::new(at, code, message));
     }
@@ -121,7 +136,12 @@ impl Collector {
 
 /// Reads definitions, decides on versions and looks at artifacts; never stops at a problem that leaves
 /// something to look at. It is for one mode, or for the modes that are named, or those of the definition.
-pub(crate) fn collect(release_toml: &Path, options: &Options, modes: Option<&[Mode]>) -> Collected {
+pub(crate) fn collect(
+    release_toml: &Path,
+    options: &Options,
+    modes: Option<&[Mode]>,
+    promises: Promises,
+) -> Collected {
     let definitions = match Definitions::read(release_toml, options.source_date_epoch) {
         Ok(definitions) => definitions,
         Err(problems) => return Collected::nothing(problems),
@@ -140,6 +160,7 @@ pub(crate) fn collect(release_toml: &Path, options: &Options, modes: Option<&[Mo
         catalog: canonical,
         platforms: release.platforms.clone(),
         problems: problems.clone(),
+        promises,
         contents: Vec::new(),
     };
     let modes = match modes {

@@ -1,6 +1,6 @@
 //! A folder as sorted entries.
 
-use std::{collections::BTreeSet, fs::FileType, os::unix::fs::PermissionsExt, path::Path};
+use std::{collections::HashSet, fs::FileType, os::unix::fs::PermissionsExt, path::Path};
 
 use sealift_verifier::{
     digest::Digest,
@@ -12,6 +12,8 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Collector;
 use crate::{
+    build::threads,
+    cache::Seen,
     error::Code,
     plan::{PlannedEntry, PlannedNode, Source},
     problem::Place,
@@ -28,11 +30,8 @@ impl Collector {
     pub(super) fn tree(&mut self, root: &Path, at: &Place) -> Option<Vec<PlannedEntry>> {
         let mut entries = Vec::new();
         let mut wrong: Vec<(Code, String)> = Vec::new();
-        for found in WalkDir::new(root).min_depth(1).follow_links(false) {
-            match found
-                .map_err(|e| (Code::Io, e.to_string()))
-                .and_then(|e| entry(root, &e))
-            {
+        for found in look_at_all(root) {
+            match found {
                 Ok(entry) => entries.push(entry),
                 Err(problem) => wrong.push(problem),
             }
@@ -51,10 +50,12 @@ impl Collector {
             return None;
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
-        let full: BTreeSet<String> = entries
-            .iter()
-            .filter_map(|entry| parent(&entry.path))
-            .collect();
+        let mut full: HashSet<String> = HashSet::new();
+        for folder in entries.iter().filter_map(|entry| parent(&entry.path)) {
+            if !full.contains(folder) {
+                full.insert(folder.to_owned());
+            }
+        }
         entries
             .retain(|entry| entry.node != PlannedNode::Dir || !full.contains(entry.path.as_str()));
         if !fits(&entries, limits::TREE_BYTES) {
@@ -111,13 +112,37 @@ fn fits(entries: &[PlannedEntry], limit: u64) -> bool {
     entries.iter().map(exact).fold(around, u64::saturating_add) <= limit
 }
 
-fn parent(path: &EntryPath) -> Option<String> {
-    path.as_str()
-        .rsplit_once('/')
-        .map(|(parent, _)| parent.to_owned())
+fn parent(path: &EntryPath) -> Option<&str> {
+    path.as_str().rsplit_once('/').map(|(parent, _)| parent)
 }
 
-fn entry(root: &Path, found: &DirEntry) -> Result<PlannedEntry, (Code, String)> {
+/// An entry, or what is wrong with it.
+type Looked = Result<PlannedEntry, (Code, String)>;
+
+/// Everything below `root`, in any order. A folder tells the names in it at once, but what each is has to be asked one
+/// by one: all cores do that.
+fn look_at_all(root: &Path) -> Vec<Looked> {
+    let found = WalkDir::new(root).min_depth(1).follow_links(false);
+    let found: Vec<_> = found.into_iter().collect();
+    let look = |found: &walkdir::Result<DirEntry>| match found {
+        Ok(found) => entry(root, found),
+        Err(e) => Err((Code::Io, e.to_string())),
+    };
+    let share = found.len().div_ceil(threads()).max(1);
+    std::thread::scope(|scope| {
+        let shares = found.chunks(share);
+        let threads: Vec<_> = shares
+            .map(|some| scope.spawn(move || some.iter().map(look).collect::<Vec<_>>()))
+            .collect();
+        let early = |_| vec![Err((Code::Io, "a listing thread ended early".to_owned()))];
+        let looked = threads.into_iter();
+        looked
+            .flat_map(|thread| thread.join().unwrap_or_else(early))
+            .collect()
+    })
+}
+
+fn entry(root: &Path, found: &DirEntry) -> Looked {
     let relative = found.path().strip_prefix(root).unwrap_or(found.path());
     let shown = found.path().display();
     let Some(text) = relative.to_str() else {
@@ -157,7 +182,10 @@ fn entry(root: &Path, found: &DirEntry) -> Result<PlannedEntry, (Code, String)> 
         PlannedNode::File {
             mode,
             size: metadata.len(),
-            source: Source::File(found.path().into()),
+            source: Source::File {
+                path: found.path().into(),
+                seen: Some(Seen::from(&metadata)),
+            },
         }
     } else {
         return Err((Code::SpecialFile, format!("{shown} is {}", special(kind))));

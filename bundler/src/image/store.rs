@@ -64,7 +64,7 @@ impl Store {
                     return Err(Finding::invalid(name, "is no regular file"));
                 }
                 Ok(Found {
-                    source: Source::File(path),
+                    source: path.into(),
                     size: metadata.len(),
                 })
             }

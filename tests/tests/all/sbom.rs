@@ -49,7 +49,7 @@ fn image(layers: &[&Path]) -> PlannedImage {
     let config = blob(b"{}", Source::Bytes(b"{}".to_vec()));
     let mut blobs: Vec<PlannedBlob> = layers
         .iter()
-        .map(|path| blob(&read(path), Source::File(path.to_path_buf())))
+        .map(|path| blob(&read(path), path.to_path_buf().into()))
         .collect();
     let descriptor = |blob: &PlannedBlob, media_type: &str| {
         let digest = format!("sha256:{}", blob.blob.digest());

@@ -138,15 +138,15 @@ pub(super) fn read(blob: &PlannedBlob) -> Result<LayerPackages, Flaw> {
 }
 
 /// Bytes that are hashed as they pass.
-struct Hashed {
-    inner: SourceReader,
+struct Hashed<'a> {
+    inner: SourceReader<'a>,
     hasher: Hasher,
     length: u64,
     /// Whether the operating system failed, which is not the fault of the content.
     failed: bool,
 }
 
-impl Read for Hashed {
+impl Read for Hashed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer);
         let count = read.inspect_err(|e| self.failed |= e.kind() != io::ErrorKind::Interrupted)?;

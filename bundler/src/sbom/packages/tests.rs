@@ -1,6 +1,6 @@
 //! Images that are made here, layer by layer.
 
-use std::{io::Write, sync::Mutex};
+use std::{io::Write, path::PathBuf, sync::Mutex};
 
 use sealift_verifier::release::{BlobRef, Capability};
 use serde_json::json;
@@ -326,7 +326,7 @@ fn broken_layers_are_told_apart() {
     };
     for blob in &mut planned.blobs {
         if blob.blob.size() > 3000 {
-            blob.source = Source::File("/nowhere".into());
+            blob.source = PathBuf::from("/nowhere").into();
         }
     }
     assert_eq!(wrong(PlannedContent::Image(planned)).0, Code::Io);
@@ -372,7 +372,7 @@ fn trees_and_programs_are_looked_through() {
     ]);
     assert_eq!(purls(vec![tree]), ["pkg:npm/a@1"]);
     let program = PlannedContent::File(PlannedFile {
-        source: Source::File("/nowhere".into()),
+        source: PathBuf::from("/nowhere").into(),
         size: 1000,
         executable: true,
         expected: None,
@@ -421,7 +421,7 @@ fn a_layer_is_read_once_and_kept_by_its_digest() {
         let kept = memory.0.lock().unwrap();
         for blob in &mut image.blobs {
             if kept.iter().any(|(digest, _)| *digest == blob.blob.digest()) {
-                blob.source = Source::File("/nowhere".into());
+                blob.source = PathBuf::from("/nowhere").into();
             }
         }
     }
