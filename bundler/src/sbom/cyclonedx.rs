@@ -1,7 +1,7 @@
 //! CycloneDX 1.6 as JSON (ECMA-424). What lies in something is nested in it; what needs something depends on it.
 
-use sealift_verifier::release::Kind;
-use serde::Serialize;
+use sealift_verifier::{digest::Digest, release::Kind};
+use serde::{Serialize, Serializer};
 
 use super::{
     TOOL,
@@ -59,15 +59,51 @@ struct Component<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     description: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hashes: Option<[Hash<'a>; 1]>,
+    hashes: Option<[Hash; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     licenses: Option<[License<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     purl: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<Property<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    components: Vec<Component<'a>>,
+    #[serde(skip_serializing_if = "Inside::is_empty")]
+    components: Inside<'a>,
+}
+
+/// What lies in a component.
+#[derive(Default)]
+enum Inside<'a> {
+    #[default]
+    Nothing,
+    Capability(&'a Part<'a>),
+    Image(&'a ImagePart<'a>),
+}
+
+impl Inside<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Capability(part) => {
+                part.images.is_empty() && part.files.is_empty() && part.packages.is_empty()
+            }
+            Self::Image(image) => image.packages.is_empty(),
+        }
+    }
+}
+
+impl Serialize for Inside<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Nothing => serializer.collect_seq([(); 0]),
+            Self::Capability(part) => {
+                let images = part.images.iter().map(image);
+                let files = part.files.iter().map(file);
+                let packages = part.packages.iter().map(package);
+                serializer.collect_seq(images.chain(files).chain(packages))
+            }
+            Self::Image(image) => serializer.collect_seq(image.packages.iter().map(package)),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -76,9 +112,9 @@ struct Supplier<'a> {
 }
 
 #[derive(Serialize)]
-struct Hash<'a> {
+struct Hash {
     alg: &'static str,
-    content: &'a str,
+    content: Digest,
 }
 
 #[derive(Serialize)]
@@ -100,7 +136,7 @@ struct Dependency {
     depends_on: Vec<Id>,
 }
 
-pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
+pub(super) fn write<'a>(model: &'a Model<'a>) -> Result<Vec<u8>> {
     let version = model.release.version.to_string();
     let mut dependencies = vec![Dependency {
         r#ref: RELEASE.into(),
@@ -110,7 +146,7 @@ pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
         r#ref: part.id.to_string(),
         depends_on: part.requires.clone(),
     }));
-    to_json(&Bill {
+    let bill = Bill {
         schema: SCHEMA,
         bom_format: "CycloneDX",
         spec_version: "1.6",
@@ -134,13 +170,11 @@ pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
         },
         components: model.parts.iter().map(capability).collect(),
         dependencies,
-    })
+    };
+    to_json(model, &bill)
 }
 
-fn capability<'a>(part: &'a Part<'_>) -> Component<'a> {
-    let images = part.images.iter().map(image);
-    let files = part.files.iter().map(file);
-    let packages = part.packages.iter().map(package);
+fn capability<'a>(part: &'a Part<'a>) -> Component<'a> {
     let vendor = part.capability.vendor.as_deref();
     Component {
         r#type: match part.capability.kind {
@@ -154,19 +188,19 @@ fn capability<'a>(part: &'a Part<'_>) -> Component<'a> {
         version: Some(&part.version),
         description: &part.capability.description,
         licenses: part.license.map(|expression| [License { expression }]),
-        components: images.chain(files).chain(packages).collect(),
+        components: Inside::Capability(part),
         ..Component::default()
     }
 }
 
-fn image<'a>(image: &'a ImagePart<'_>) -> Component<'a> {
+fn image<'a>(image: &'a ImagePart<'a>) -> Component<'a> {
     Component {
         r#type: "container",
         bom_ref: image.id.to_string(),
         name: &image.name,
-        hashes: Some(hash(&image.sha256)),
+        hashes: Some(hash(image.sha256)),
         purl: Some(&image.purl),
-        components: image.packages.iter().map(package).collect(),
+        components: Inside::Image(image),
         ..Component::default()
     }
 }
@@ -176,7 +210,7 @@ fn file(file: &FilePart) -> Component<'_> {
         r#type: "file",
         bom_ref: file.id.to_string(),
         name: &file.path,
-        hashes: Some(hash(&file.sha256)),
+        hashes: Some(hash(file.sha256)),
         ..Component::default()
     }
 }
@@ -209,7 +243,7 @@ fn package<'a>(part: &'a PackagePart<'_>) -> Component<'a> {
     }
 }
 
-fn hash(sha256: &str) -> [Hash<'_>; 1] {
+fn hash(sha256: Digest) -> [Hash; 1] {
     [Hash {
         alg: "SHA-256",
         content: sha256,

@@ -17,7 +17,7 @@ use sealift_verifier::{
     json,
     release::{Content, SbomFormat},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use self::inventory::inventory;
 use self::{model::Model, packages::Packages};
@@ -92,9 +92,36 @@ pub fn spdx3(input: &SbomInput<'_>) -> Result<Vec<u8>> {
     spdx3::write(&Model::new(input)?)
 }
 
-fn to_json(document: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(document)
+/// Room for what a document says of a file or a package, in bytes.
+const ELEMENT_BYTES: usize = 512;
+
+/// An empty document that grows to its length in one place.
+fn paper(model: &Model<'_>) -> Vec<u8> {
+    Vec::with_capacity((model.elements() + 16) * ELEMENT_BYTES)
+}
+
+fn to_json(model: &Model<'_>, document: &impl Serialize) -> Result<Vec<u8>> {
+    let mut json = paper(model);
+    append(&mut json, document)?;
+    Ok(json)
+}
+
+fn append(json: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(json, value)
         .map_err(|e| Error::new(Code::Io, "the bill of materials", e.to_string()))
+}
+
+/// A list whose elements are made while they are written.
+struct Each<F>(F);
+
+impl<F, I> Serialize for Each<F>
+where
+    F: Fn() -> I,
+    I: IntoIterator<Item: Serialize>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use packageurl::PackageUrl;
 use sealift_verifier::{
-    digest::Hasher,
+    digest::{Digest, Hasher},
     json,
     path::Name,
     release::{Artifact, Capability, Content, Image, Release},
@@ -45,7 +45,7 @@ pub(super) struct ImagePart<'a> {
     /// As registries would name it, such as `core/api/server`.
     pub(super) name: String,
     /// Of its manifest or index.
-    pub(super) sha256: String,
+    pub(super) sha256: Digest,
     pub(super) purl: String,
     pub(super) packages: Vec<PackagePart<'a>>,
 }
@@ -54,7 +54,7 @@ pub(super) struct ImagePart<'a> {
 pub(super) struct FilePart {
     pub(super) id: Id,
     pub(super) path: String,
-    pub(super) sha256: String,
+    pub(super) sha256: Digest,
 }
 
 /// A package of others.
@@ -123,6 +123,13 @@ impl<'a> Model<'a> {
         })
     }
 
+    /// How many things it lists.
+    pub(super) fn elements(&self) -> usize {
+        let parts = self.parts.iter();
+        let inside = parts.map(|part| 1 + part.images.len() + part.files.len());
+        inside.sum::<usize>() + self.packages().count()
+    }
+
     /// Every package of others.
     pub(super) fn packages(&self) -> impl Iterator<Item = &PackagePart<'a>> {
         self.parts.iter().flat_map(|part| {
@@ -154,7 +161,7 @@ impl<'a> Part<'a> {
                 self.files.push(FilePart {
                     id: numbers.file(),
                     path: artifact.name.to_string(),
-                    sha256: file.digest.to_hex(),
+                    sha256: file.digest,
                 });
             }
             Content::Tree(tree) => {
@@ -164,7 +171,7 @@ impl<'a> Part<'a> {
                     .extend(files.map(|(path, _, _, digest)| FilePart {
                         id: numbers.file(),
                         path: format!("{}/{path}", artifact.name),
-                        sha256: digest.to_hex(),
+                        sha256: digest,
                     }));
             }
         }
@@ -178,7 +185,7 @@ impl<'a> Part<'a> {
         packages: Vec<PackagePart<'a>>,
         numbers: &mut Numbers,
     ) -> ImagePart<'a> {
-        let sha256 = image.digest.to_hex();
+        let sha256 = image.digest;
         // Names and versions of ours have nothing in them that a package URL refuses.
         let purl = PackageUrl::new("oci", artifact.name.as_str())
             .and_then(|mut purl| {

@@ -3,13 +3,13 @@
 //! Files are packages with the purpose `FILE`: what 2.3 calls a file needs a SHA-1 (8.4), and nothing here is
 //! held to SHA-1.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter::once};
 
-use sealift_verifier::release::Kind;
+use sealift_verifier::{digest::Digest, release::Kind};
 use serde::{Serialize, Serializer};
 
 use super::{
-    TOOL,
+    Each, TOOL,
     model::{FilePart, Id, ImagePart, Model, PackagePart, Part, references},
     to_json,
 };
@@ -19,7 +19,7 @@ const UNSAID: &str = "NOASSERTION";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Root<'a> {
+struct Root<'a, P: Serialize, R: Serialize> {
     #[serde(rename = "SPDXID")]
     id: Ref,
     spdx_version: &'static str,
@@ -27,10 +27,10 @@ struct Root<'a> {
     name: String,
     document_namespace: String,
     creation_info: CreationInfo<'a>,
-    packages: Vec<Package<'a>>,
+    packages: P,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     has_extracted_licensing_infos: Vec<Extracted<'a>>,
-    relationships: Vec<Relationship>,
+    relationships: R,
 }
 
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ struct Package<'a> {
     license_declared: Option<&'a str>,
     primary_package_purpose: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    checksums: Option<[Checksum<'a>; 1]>,
+    checksums: Option<[Checksum; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     external_refs: Option<[ExternalRef<'a>; 1]>,
 }
@@ -82,9 +82,9 @@ impl<'a> Package<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Checksum<'a> {
+struct Checksum {
     algorithm: &'static str,
-    checksum_value: &'a str,
+    checksum_value: Digest,
 }
 
 #[derive(Serialize)]
@@ -132,53 +132,54 @@ impl Serialize for Ref {
     }
 }
 
-/// Packages and relations, while they are gathered.
-struct Content<'a> {
-    packages: Vec<Package<'a>>,
-    relationships: Vec<Relationship>,
+/// Everything of a release that is a package, in its order.
+fn packages<'a>(model: &'a Model<'_>) -> impl Iterator<Item = Package<'a>> {
+    model.parts.iter().flat_map(|part| {
+        let images = part.images.iter();
+        let images = images.flat_map(|image_part| {
+            once(image(image_part)).chain(image_part.packages.iter().map(package))
+        });
+        let files = part.files.iter().map(file);
+        once(capability(part))
+            .chain(images)
+            .chain(files)
+            .chain(part.packages.iter().map(package))
+    })
 }
 
-impl<'a> Content<'a> {
-    fn relate(&mut self, from: Ref, kind: &'static str, to: Ref) {
-        self.relationships.push(Relationship { from, kind, to });
-    }
+/// What lies in what, and what needs what.
+fn relationships(model: &Model<'_>) -> impl Iterator<Item = Relationship> {
+    let contains = |from, id| relation(from, "CONTAINS", Ref::Part(id));
+    model.parts.iter().flat_map(move |part| {
+        let own = Ref::Part(part.id);
+        let required = part.requires.iter();
+        let required = required.map(move |id| relation(own, "DEPENDS_ON", Ref::Part(*id)));
+        let images = part.images.iter().flat_map(move |image| {
+            let packages = image.packages.iter();
+            let packages = packages.map(move |inner| contains(Ref::Part(image.id), inner.id));
+            once(contains(own, image.id)).chain(packages)
+        });
+        let files = part.files.iter().map(|file| file.id);
+        let packages = part.packages.iter().map(|package| package.id);
+        once(contains(Ref::Release, part.id))
+            .chain(required)
+            .chain(images)
+            .chain(files.chain(packages).map(move |id| contains(own, id)))
+    })
+}
 
-    /// Adds what lies in `outer`.
-    fn add(&mut self, outer: Ref, package: Package<'a>) {
-        self.relate(outer, "CONTAINS", package.id);
-        self.packages.push(package);
-    }
+fn relation(from: Ref, kind: &'static str, to: Ref) -> Relationship {
+    Relationship { from, kind, to }
 }
 
 pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
     let version = model.release.version.to_string();
-    let mut release = Package::new(Ref::Release, model.release.product.as_str(), "APPLICATION");
-    release.version_info = Some(&version);
-    let mut content = Content {
-        packages: vec![release],
-        relationships: Vec::new(),
+    let release = || Package {
+        version_info: Some(&version),
+        ..Package::new(Ref::Release, model.release.product.as_str(), "APPLICATION")
     };
-    content.relate(Ref::Document, "DESCRIBES", Ref::Release);
-    for part in &model.parts {
-        let own = Ref::Part(part.id);
-        content.add(Ref::Release, capability(part));
-        for required in &part.requires {
-            content.relate(own, "DEPENDS_ON", Ref::Part(*required));
-        }
-        for part in &part.images {
-            content.add(own, image(part));
-            for inner in &part.packages {
-                content.add(Ref::Part(part.id), package(inner));
-            }
-        }
-        for part in &part.files {
-            content.add(own, file(part));
-        }
-        for part in &part.packages {
-            content.add(own, package(part));
-        }
-    }
-    to_json(&Root {
+    let describes = || relation(Ref::Document, "DESCRIBES", Ref::Release);
+    let root = Root {
         id: Ref::Document,
         spdx_version: "SPDX-2.3",
         data_license: "CC0-1.0",
@@ -188,10 +189,11 @@ pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
             created: &model.published,
             creators: [format!("Tool: {TOOL}")],
         },
-        packages: content.packages,
+        packages: Each(|| once(release()).chain(packages(model))),
         has_extracted_licensing_infos: extracted(model),
-        relationships: content.relationships,
-    })
+        relationships: Each(|| once(describes()).chain(relationships(model))),
+    };
+    to_json(model, &root)
 }
 
 fn capability<'a>(part: &'a Part<'_>) -> Package<'a> {
@@ -217,7 +219,7 @@ fn supplier(name: &str) -> String {
 
 fn image<'a>(part: &'a ImagePart<'_>) -> Package<'a> {
     Package {
-        checksums: Some(checksum(&part.sha256)),
+        checksums: Some(checksum(part.sha256)),
         external_refs: Some(purl(&part.purl)),
         ..Package::new(Ref::Part(part.id), &part.name, "CONTAINER")
     }
@@ -225,7 +227,7 @@ fn image<'a>(part: &'a ImagePart<'_>) -> Package<'a> {
 
 fn file(part: &FilePart) -> Package<'_> {
     Package {
-        checksums: Some(checksum(&part.sha256)),
+        checksums: Some(checksum(part.sha256)),
         ..Package::new(Ref::Part(part.id), &part.path, "FILE")
     }
 }
@@ -239,7 +241,7 @@ fn package<'a>(part: &'a PackagePart<'_>) -> Package<'a> {
     }
 }
 
-fn checksum(sha256: &str) -> [Checksum<'_>; 1] {
+fn checksum(sha256: Digest) -> [Checksum; 1] {
     [Checksum {
         algorithm: "SHA256",
         checksum_value: sha256,

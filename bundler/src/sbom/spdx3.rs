@@ -2,38 +2,19 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use sealift_verifier::release::Kind;
+use sealift_verifier::{digest::Digest, release::Kind};
 use serde::{Serialize, Serializer};
 
 use super::{
-    TOOL,
-    model::{Id, Model, Part},
-    to_json,
+    TOOL, append,
+    model::{Id, Model, PackagePart, Part},
+    paper,
 };
 use crate::error::Result;
 
 const CONTEXT: &str = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
 /// What the creation information is called: all elements share it.
 const CREATION: &str = "_:creation";
-
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(rename = "@context")]
-    context: &'static str,
-    #[serde(rename = "@graph")]
-    graph: Vec<Node<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one small one in a document"
-)]
-enum Node<'a> {
-    Creation(Creation<'a>),
-    Element(Element<'a>),
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,7 +58,7 @@ struct Element<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     supplied_by: Option<Iri<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    verified_using: Option<[Hash<'a>; 1]>,
+    verified_using: Option<[Hash; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile_conformance: Option<[&'static str; 3]>,
     #[serde(rename = "rootElement", skip_serializing_if = "Option::is_none")]
@@ -96,11 +77,11 @@ struct Element<'a> {
 }
 
 #[derive(Serialize)]
-struct Hash<'a> {
+struct Hash {
     r#type: &'static str,
     algorithm: &'static str,
     #[serde(rename = "hashValue")]
-    value: &'a str,
+    value: Digest,
 }
 
 /// What an element is called: the UUID of the document, and a name in it.
@@ -135,10 +116,10 @@ impl Serialize for Iri<'_> {
     }
 }
 
-/// The graph, while it grows.
+/// The graph, while it grows: each node is written when it is known.
 struct Graph<'a> {
     uuid: &'a str,
-    nodes: Vec<Node<'a>>,
+    json: Vec<u8>,
     relations: usize,
     suppliers: BTreeMap<&'a str, Iri<'a>>,
     licenses: BTreeMap<&'a str, Iri<'a>>,
@@ -148,52 +129,54 @@ pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
     let version = model.release.version.to_string();
     let mut graph = Graph {
         uuid: &model.uuid,
-        nodes: Vec::new(),
+        json: paper(model),
         relations: 0,
         suppliers: BTreeMap::new(),
         licenses: BTreeMap::new(),
     };
+    graph.json.extend(br#"{"@context":"#);
+    append(&mut graph.json, &CONTEXT)?;
+    graph.json.extend(br#","@graph":["#);
     let name = |name| Iri {
         uuid: &model.uuid,
         name: Local::Fixed(name),
     };
     let (agent, sbom, release) = (name("tool"), name("sbom"), name("release"));
-    graph.nodes.push(Node::Creation(Creation {
+    let creation = Creation {
         r#type: "CreationInfo",
         id: CREATION,
         created: &model.published,
         created_by: [agent],
         spec_version: "3.0.1",
-    }));
-    graph.add(Element {
+    };
+    append(&mut graph.json, &creation)?;
+    graph.add(&Element {
         name: Some(TOOL),
         ..Element::new("SoftwareAgent", agent)
-    });
-    graph.add(Element {
+    })?;
+    graph.add(&Element {
         profile_conformance: Some(["core", "software", "simpleLicensing"]),
         roots: Some([sbom]),
         ..Element::new("SpdxDocument", name("document"))
-    });
-    graph.add(Element {
+    })?;
+    graph.add(&Element {
         sbom_type: Some(["build"]),
         roots: Some([release]),
         ..Element::new("software_Sbom", sbom)
-    });
-    graph.add(Element {
+    })?;
+    graph.add(&Element {
         name: Some(model.release.product.as_str()),
         version: Some(&version),
         purpose: Some("application"),
         ..Element::new("software_Package", release)
-    });
+    })?;
     let parts = model.parts.iter().map(|part| graph.part(part.id)).collect();
-    graph.relate(release, "contains", parts);
+    graph.relate(release, "contains", parts)?;
     for part in &model.parts {
-        graph.capability(part);
+        graph.capability(part)?;
     }
-    to_json(&Document {
-        context: CONTEXT,
-        graph: graph.nodes,
-    })
+    graph.json.extend(b"]}");
+    Ok(graph.json)
 }
 
 impl<'a> Element<'a> {
@@ -221,8 +204,9 @@ impl<'a> Element<'a> {
 }
 
 impl<'a> Graph<'a> {
-    fn add(&mut self, element: Element<'a>) {
-        self.nodes.push(Node::Element(element));
+    fn add(&mut self, element: &Element<'a>) -> Result<()> {
+        self.json.push(b',');
+        append(&mut self.json, element)
     }
 
     fn part(&self, id: Id) -> Iri<'a> {
@@ -233,28 +217,28 @@ impl<'a> Graph<'a> {
     }
 
     /// A relation to all of `to`; without them there is none.
-    fn relate(&mut self, from: Iri<'a>, kind: &'static str, to: Vec<Iri<'a>>) {
+    fn relate(&mut self, from: Iri<'a>, kind: &'static str, to: Vec<Iri<'a>>) -> Result<()> {
         if to.is_empty() {
-            return;
+            return Ok(());
         }
         self.relations += 1;
         let id = Iri {
             uuid: self.uuid,
             name: Local::Other("r", self.relations),
         };
-        self.add(Element {
+        self.add(&Element {
             relationship_type: Some(kind),
             from: Some(from),
             to,
             ..Element::new("Relationship", id)
-        });
+        })
     }
 
-    fn capability(&mut self, part: &'a Part<'_>) {
+    fn capability(&mut self, part: &'a Part<'_>) -> Result<()> {
         let own = self.part(part.id);
         let vendor = part.capability.vendor.as_deref();
-        let supplied_by = vendor.map(|name| self.supplier(name));
-        self.add(Element {
+        let supplied_by = vendor.map(|name| self.supplier(name)).transpose()?;
+        self.add(&Element {
             name: Some(part.capability.name.as_str()),
             description: &part.capability.description,
             version: Some(&part.version),
@@ -266,76 +250,76 @@ impl<'a> Graph<'a> {
             }),
             supplied_by,
             ..Element::new("software_Package", own)
-        });
-        self.license(own, part.license);
+        })?;
+        self.license(own, part.license)?;
         let required = part.requires.iter().map(|id| self.part(*id)).collect();
-        self.relate(own, "dependsOn", required);
+        self.relate(own, "dependsOn", required)?;
         let mut inside = Vec::new();
         for image in &part.images {
             let id = self.part(image.id);
             inside.push(id);
-            self.add(Element {
+            self.add(&Element {
                 name: Some(&image.name),
                 purl: Some(&image.purl),
                 purpose: Some("container"),
-                verified_using: Some(hash(&image.sha256)),
+                verified_using: Some(hash(image.sha256)),
                 ..Element::new("software_Package", id)
-            });
-            let packages = self.packages(&image.packages);
-            self.relate(id, "contains", packages);
+            })?;
+            let packages = self.packages(&image.packages)?;
+            self.relate(id, "contains", packages)?;
         }
         for file in &part.files {
             let id = self.part(file.id);
             inside.push(id);
-            self.add(Element {
+            self.add(&Element {
                 name: Some(&file.path),
-                verified_using: Some(hash(&file.sha256)),
+                verified_using: Some(hash(file.sha256)),
                 ..Element::new("software_File", id)
-            });
+            })?;
         }
-        inside.extend(self.packages(&part.packages));
-        self.relate(own, "contains", inside);
+        inside.extend(self.packages(&part.packages)?);
+        self.relate(own, "contains", inside)
     }
 
-    fn packages(&mut self, packages: &'a [super::model::PackagePart<'_>]) -> Vec<Iri<'a>> {
+    fn packages(&mut self, packages: &'a [PackagePart<'_>]) -> Result<Vec<Iri<'a>>> {
         let mut ids = Vec::new();
         for part in packages {
             let id = self.part(part.id);
             ids.push(id);
-            self.add(Element {
+            self.add(&Element {
                 name: Some(&part.package.name),
                 version: part.version(),
                 purl: Some(&part.package.purl),
                 purpose: Some("library"),
                 ..Element::new("software_Package", id)
-            });
-            self.license(id, part.package.license.as_deref());
+            })?;
+            self.license(id, part.package.license.as_deref())?;
         }
-        ids
+        Ok(ids)
     }
 
     /// The element of a supplier, which is there once.
-    fn supplier(&mut self, name: &'a str) -> Iri<'a> {
+    fn supplier(&mut self, name: &'a str) -> Result<Iri<'a>> {
         let number = self.suppliers.len() + 1;
         if let Some(known) = self.suppliers.get(name) {
-            return *known;
+            return Ok(*known);
         }
         let id = Iri {
             uuid: self.uuid,
             name: Local::Other("s", number),
         };
         self.suppliers.insert(name, id);
-        self.add(Element {
+        self.add(&Element {
             name: Some(name),
             ..Element::new("Organization", id)
-        });
-        id
+        })?;
+        Ok(id)
     }
 
     /// Says that an element has a license. Each expression is there once.
-    fn license(&mut self, of: Iri<'a>, expression: Option<&'a str>) {
+    fn license(&mut self, of: Iri<'a>, expression: Option<&'a str>) -> Result<()> {
         let Some(expression) = expression else {
-            return;
+            return Ok(());
         };
         let id = if let Some(known) = self.licenses.get(expression) {
             *known
@@ -345,17 +329,17 @@ impl<'a> Graph<'a> {
                 name: Local::Other("l", self.licenses.len() + 1),
             };
             self.licenses.insert(expression, id);
-            self.add(Element {
+            self.add(&Element {
                 expression: Some(expression),
                 ..Element::new("simplelicensing_LicenseExpression", id)
-            });
+            })?;
             id
         };
-        self.relate(of, "hasDeclaredLicense", vec![id]);
+        self.relate(of, "hasDeclaredLicense", vec![id])
     }
 }
 
-fn hash(sha256: &str) -> [Hash<'_>; 1] {
+fn hash(sha256: Digest) -> [Hash; 1] {
     [Hash {
         r#type: "Hash",
         algorithm: "sha256",
