@@ -37,6 +37,11 @@ struct Cached {
 impl Cached {
     /// The files are old enough to be remembered.
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same, with a line more in the definition.
+    fn with(line: &str) -> Self {
         let sandbox = Sandbox::new();
         let vendor = Vendor::new(&sandbox);
         let files: Vec<_> = (0..60)
@@ -48,6 +53,7 @@ impl Cached {
             .collect();
         let definition = vendor
             .release("1.0.0", 1)
+            .field(line)
             .capability("core/app", "service")
             .file("model", noise(99, 20_000_000))
             .tree("tree", &files)
@@ -179,6 +185,37 @@ fn a_build_with_a_cache_gives_the_same_bytes_and_reads_what_has_changed() {
     assert!(changed == plain);
     assert!(number(&said, "cached-bytes") > 20_000_000, "{said}");
     assert!(number(&said, "cached-bytes") < 38_000_000, "{said}");
+}
+
+#[test]
+fn modes_that_are_built_in_one_run_share_packs_without_a_cache() {
+    let cached = Cached::with("modes = [\"saas\", \"edge\"]");
+    let bundle = |name: &str| cached.sandbox.join(format!("bundles/{name}.bundle"));
+    fs::create_dir_all(cached.sandbox.join("bundles")).unwrap();
+    let build = |name: &str, more: &[&str]| {
+        let build = cached
+            .vendor
+            .build_command(&cached.definition, &bundle(name));
+        let build = build.args(["--output", "json", "--no-cache"]).args(more);
+        build.run().ok().json()
+    };
+    let said = build("{mode}", &[]);
+    let [saas, edge] = [0, 1].map(|at| &said["releases"][at]);
+    assert_eq!(
+        (saas["mode"].as_str(), edge["mode"].as_str()),
+        (Some("saas"), Some("edge"))
+    );
+    let taken = |said| (number(said, "cached-bytes"), number(said, "unread-bytes"));
+    assert_eq!(taken(saas), (0, 0));
+    // All but the last pack of small files, which has bills of materials too: they name the mode.
+    assert!(taken(edge).0 > 30_000_000, "{said}");
+    if remembers_files(&cached.content) {
+        assert_eq!(taken(edge).1, 38_000_000);
+    }
+    let alone = build("alone", &["--mode", "edge"]);
+    assert_eq!(taken(&alone), (0, 0));
+    assert!(read(&bundle("alone")) == read(&bundle("edge")));
+    assert!(read(&bundle("saas")) != read(&bundle("edge")));
 }
 
 #[test]
