@@ -113,7 +113,7 @@ fn find(folder: &Dir, before: Time) -> Result<Option<Place>> {
     let mut hasher = Hasher::default();
     let mut entries = 0;
     let mut place = None;
-    while let Some(Found::Whole(bytes)) = lines.next().map_err(error)? {
+    while let Some(Found::Whole(bytes)) = lines.read().map_err(error)? {
         hasher.update(bytes);
         // The signed line of an earlier cut goes with what it was before.
         let Ok(line) = Line::parse(bytes) else {
@@ -273,7 +273,7 @@ fn drop_checkpoints(writer: Writer<'_>, folder: &Dir, up_to: u64) -> Result<()> 
     let error = |e| Error::io(folder.path().join(CHECKPOINTS).display(), e);
     let mut lines = Lines::new(folder.file(CHECKPOINTS)?);
     let mut keep_from = 0;
-    while let Some(Found::Whole(bytes)) = lines.next().map_err(error)? {
+    while let Some(Found::Whole(bytes)) = lines.read().map_err(error)? {
         match checkpoint::unverified::<checkpoint::Checkpoint>(bytes) {
             Some(checkpoint) if checkpoint.sequence <= up_to => keep_from = lines.offset,
             _ => break,

@@ -16,6 +16,19 @@ const LOG_AUDIT: u8 = 13;
 /// Nobody has registered a number for us; this one is for examples and stands for nobody (RFC 5612).
 const ENTERPRISE: &str = "32473";
 
+/// The fields that CEF leaves to others, for what it has no name for: our name, the field, its label.
+const LABELS: [(&str, &str, &str); 9] = [
+    ("version", "cs1", "cs1Label"),
+    ("release", "cs2", "cs2Label"),
+    ("plan", "cs3", "cs3Label"),
+    ("rules", "cs4", "cs4Label"),
+    ("signedBy", "cs5", "cs5Label"),
+    ("previous", "cs6", "cs6Label"),
+    ("generation", "cn1", "cn1Label"),
+    ("from", "cn2", "cn2Label"),
+    ("intent", "cn3", "cn3Label"),
+];
+
 const PROGRAM: &str = "sealift-installer";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -159,17 +172,6 @@ pub fn cef(line: &Line) -> String {
         ("outcome", outcome.to_owned()),
         ("reason", cut(&entry.reason, CEF_TEXT)),
         ("msg", cut(&sentence(line), CEF_TEXT)),
-    ];
-    const LABELS: [(&str, &str, &str); 9] = [
-        ("version", "cs1", "cs1Label"),
-        ("release", "cs2", "cs2Label"),
-        ("plan", "cs3", "cs3Label"),
-        ("rules", "cs4", "cs4Label"),
-        ("signedBy", "cs5", "cs5Label"),
-        ("previous", "cs6", "cs6Label"),
-        ("generation", "cn1", "cn1Label"),
-        ("from", "cn2", "cn2Label"),
-        ("intent", "cn3", "cn3Label"),
     ];
     for (name, detail) in details(line) {
         if let Some((name, field, label)) = LABELS.iter().find(|(n, _, _)| *n == name) {

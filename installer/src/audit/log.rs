@@ -183,8 +183,9 @@ impl Log {
             return Ok(end.clone());
         }
         let folder = folder(place)?;
-        let torn = move_torn(place, &folder)?;
+        // First, so that nothing is touched in a log that is not what it was.
         let end = look(place, &folder)?;
+        let torn = move_torn(place, &folder, end.position)?;
         // Cut between the two, what was moved aside is recorded now.
         let next = end.position.map_or(0, |p| p.sequence).saturating_add(1);
         let aside = match torn {
@@ -218,6 +219,8 @@ impl Log {
 fn folder(place: &Place<'_>) -> Result<Dir> {
     let (dir, writer) = (place.dir, place.writer);
     if dir.status(FOLDER.as_ref())?.is_none() {
+        // Before the first entry, so that the next commit of the state names it.
+        site_key::ensure(dir, writer, place.key)?;
         writer.mkdir(dir.at(FOLDER))?;
         writer.sync_dir(dir)?;
     }
@@ -233,7 +236,7 @@ fn folder(place: &Place<'_>) -> Result<Dir> {
 
 /// Moves aside what a crash in the middle of an append left, and returns its new name. It was never acknowledged,
 /// so that nothing was done for it.
-fn move_torn(place: &Place<'_>, folder: &Dir) -> Result<Option<String>> {
+fn move_torn(place: &Place<'_>, folder: &Dir, last: Option<Position>) -> Result<Option<String>> {
     let writer = place.writer;
     let checkpoints = read_end(folder, CHECKPOINTS)?;
     if !checkpoints.torn.is_empty() {
@@ -244,7 +247,6 @@ fn move_torn(place: &Place<'_>, folder: &Dir) -> Result<Option<String>> {
     if end.torn.is_empty() {
         return Ok(None);
     }
-    let last = last_position(folder, end.last.as_deref())?;
     let next = last.map_or(0, |p| p.sequence).saturating_add(1);
     let digest = sealift_verifier::digest::Digest::of(&end.torn).to_hex();
     let name = format!("{TORN}{next}-{}", &digest[..16]);
@@ -339,7 +341,7 @@ fn find(dir: &Dir, sequences: &[u64]) -> Result<Vec<Line>> {
     let folder = dir.dir(FOLDER)?;
     let mut lines = Lines::new(folder.file(LOG)?);
     while let Some(next) = lines
-        .next()
+        .read()
         .map_err(|e| Error::io(folder.path().join(LOG).display(), e))?
     {
         if let Found::Whole(bytes) = next
@@ -379,7 +381,7 @@ fn how_it_ended(intent: &Line, state: &State, place: &Place<'_>) -> Result<(Outc
             let folder = place.dir.dir(FOLDER)?;
             let mut lines = Lines::new(folder.file(LOG)?);
             let first = lines
-                .next()
+                .read()
                 .map_err(|e| Error::io(folder.path().join(LOG).display(), e))?;
             let cut = match first {
                 Some(Found::Whole(bytes)) => cut_position(bytes),

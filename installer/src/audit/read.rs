@@ -40,7 +40,7 @@ impl<R: Read> Lines<R> {
     }
 
     /// The next line; nothing at the end.
-    pub fn next(&mut self) -> io::Result<Option<Found<'_>>> {
+    pub fn read(&mut self) -> io::Result<Option<Found<'_>>> {
         self.bytes.clear();
         let read = (&mut self.reader)
             .take(LINE_BYTES as u64 + 1)
@@ -140,7 +140,7 @@ mod tests {
         let longest = [vec![b'x'; LINE_BYTES - 1], b"\n".to_vec()].concat();
         assert_eq!(of(&longest).0.unwrap().len(), LINE_BYTES);
         let mut lines = Lines::new(longest.as_slice());
-        assert!(matches!(lines.next().unwrap(), Some(Found::Whole(_))));
+        assert!(matches!(lines.read().unwrap(), Some(Found::Whole(_))));
         for more in [1, LINE_BYTES, 5 * LINE_BYTES] {
             let line = [vec![b'x'; LINE_BYTES - 1 + more], b"\n".to_vec()].concat();
             for bytes in [&line[..], &line[..line.len() - 1]] {
@@ -148,7 +148,7 @@ mod tests {
                     end(&mut file(bytes)).unwrap_err();
                     end(&mut file(&[b"a\n", bytes].concat())).unwrap_err();
                     let mut lines = Lines::new(bytes);
-                    assert_eq!(lines.next().unwrap(), Some(Found::TooLong));
+                    assert_eq!(lines.read().unwrap(), Some(Found::TooLong));
                 }
             }
         }
@@ -157,10 +157,10 @@ mod tests {
     #[test]
     fn lines_are_counted_and_a_torn_one_is_told_apart() {
         let mut lines = Lines::new(&b"a\n\nb"[..]);
-        assert_eq!(lines.next().unwrap(), Some(Found::Whole(b"a\n")));
-        assert_eq!(lines.next().unwrap(), Some(Found::Whole(b"\n")));
-        assert_eq!(lines.next().unwrap(), Some(Found::Torn(b"b")));
+        assert_eq!(lines.read().unwrap(), Some(Found::Whole(b"a\n")));
+        assert_eq!(lines.read().unwrap(), Some(Found::Whole(b"\n")));
+        assert_eq!(lines.read().unwrap(), Some(Found::Torn(b"b")));
         assert_eq!((lines.number, lines.offset), (3, 4));
-        assert_eq!(lines.next().unwrap(), None);
+        assert_eq!(lines.read().unwrap(), None);
     }
 }

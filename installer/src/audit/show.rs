@@ -125,7 +125,7 @@ impl Selection {
         file.rewind().map_err(error)?;
         let mut lines = Lines::new(&*file);
         let mut number = 0;
-        while let Some(found) = lines.next().map_err(error)? {
+        while let Some(found) = lines.read().map_err(error)? {
             number += 1;
             let bytes = match found {
                 Found::Whole(bytes) => bytes,

@@ -289,7 +289,7 @@ impl Walk {
         };
         for (bytes, name) in &against.checkpoints {
             let mut lines = Lines::new(bytes.as_slice());
-            while let Some(found) = lines.next().map_err(|e| Error::io(name, e))? {
+            while let Some(found) = lines.read().map_err(|e| Error::io(name, e))? {
                 let (Found::Whole(bytes) | Found::Torn(bytes)) = found else {
                     return problem(name, 1, Kind::CheckpointSignature, "is no checkpoint");
                 };
@@ -305,55 +305,42 @@ impl Walk {
     /// Walks through one file of lines.
     fn file(&mut self, file: &dyn Fn() -> Result<File>, name: &str) -> Step {
         let mut lines = Lines::new(file()?);
-        let mut ahead = Lines::new(file()?);
-        let error = |e| Error::io(name, e);
-        let _ = ahead.next().map_err(error)?;
+        let mut read = || Item::read(&mut lines).map_err(|e| Error::io(name, e));
         let mut number = 0;
-        while let Some(found) = lines.next().map_err(error)? {
+        let mut current = read()?;
+        while let Some(item) = current {
             number += 1;
-            let next = ahead.next().map_err(error)?;
-            let bytes = match found {
-                Found::Whole(bytes) => bytes,
-                Found::Torn(bytes) => {
-                    self.report.torn = bytes.len() as u64;
-                    return Ok(());
-                }
-                Found::TooLong => {
-                    return problem(
+            let next = read()?;
+            match item {
+                Item::Entry(line, digest) => {
+                    let here = Here {
                         name,
                         number,
-                        Kind::Changed,
-                        "is longer than an entry can be",
-                    );
+                        digest,
+                        next: next.as_ref().and_then(Item::entry),
+                    };
+                    let early = line.sequence;
+                    if let Err(stop) = self.line(&line, &here) {
+                        return Err(match stop {
+                            // Whether entries were moved or removed shows in the rest of the file only.
+                            Stop::Problem(problem) if problem.kind == Kind::Removed => {
+                                let missing = self.expected();
+                                let found = look_for(*problem, early, missing, next, read)?;
+                                Stop::Problem(Box::new(found))
+                            }
+                            stop => stop,
+                        });
+                    }
                 }
-            };
-            let next = match next {
-                Some(Found::Whole(bytes)) => Line::parse(bytes).ok(),
-                _ => None,
-            };
-            let line = match Line::parse(bytes) {
-                Ok(line) => line,
-                Err(_) if number == 1 && bytes.starts_with(b"{\"payload\":") => {
-                    self.cut(bytes, name)?;
-                    continue;
+                Item::Other(bytes, _) if number == 1 && bytes.starts_with(b"{\"payload\":") => {
+                    self.cut(&bytes, name)?;
                 }
-                Err(e) => return problem(name, number, Kind::Changed, format!("is no entry: {e}")),
-            };
-            let here = Here {
-                name,
-                number,
-                digest: Digest::of(bytes),
-                next: next.as_ref(),
-            };
-            if let Err(stop) = self.line(&line, &here) {
-                return Err(match stop {
-                    // Whether entries were moved or removed shows in the rest of the file only.
-                    Stop::Problem(problem) if problem.kind == Kind::Removed => Stop::Problem(
-                        Box::new(look_for(*problem, line.sequence, self.expected(), lines)?),
-                    ),
-                    stop => stop,
-                });
+                Item::Other(_, why) => {
+                    return problem(name, number, Kind::Changed, format!("is no entry: {why}"));
+                }
+                Item::Torn(length) => self.report.torn = length,
             }
+            current = next;
         }
         Ok(())
     }
@@ -453,15 +440,16 @@ impl Walk {
         let follows = here
             .next
             .is_some_and(|next| next.previous == Some(here.digest));
+        let before = self.before.as_ref();
+        if line.sequence != expected && line.previous == before.map(|b| b.position.digest) {
+            // It is where it was written, with another number.
+            let why = format!(
+                "has the number {} in the place of {expected}",
+                line.sequence
+            );
+            return wrong(Kind::Changed, why);
+        }
         if line.sequence > expected {
-            let next = here.next.map(|next| next.sequence);
-            if next == Some(expected.saturating_add(1)) {
-                let why = format!(
-                    "has the number {} in the place of {expected}",
-                    line.sequence
-                );
-                return wrong(Kind::Changed, why);
-            }
             let missing = match line.sequence.saturating_sub(1) {
                 last if last == expected => format!("entry {expected} is missing before it"),
                 last => format!("entries {expected} to {last} are missing before it"),
@@ -604,7 +592,7 @@ impl Walk {
             return Ok(());
         };
         let path = checkpoints_path();
-        let bytes = match lines.next().map_err(|e| Error::io(&path, e))? {
+        let bytes = match lines.read().map_err(|e| Error::io(&path, e))? {
             Some(Found::Whole(bytes)) => bytes,
             // A torn one was never acknowledged, and is written again.
             None | Some(Found::Torn(_)) => {
@@ -702,31 +690,63 @@ fn open(
     }
 }
 
+/// A line as it was read.
+enum Item {
+    /// An entry, and the digest of its line.
+    Entry(Box<Line>, Digest),
+    /// Something else, and why it is no entry.
+    Other(Vec<u8>, String),
+    /// Bytes at the end that no line end follows.
+    Torn(u64),
+}
+
+impl Item {
+    fn read<R: Read>(lines: &mut Lines<R>) -> std::io::Result<Option<Self>> {
+        Ok(lines.read()?.map(|found| match found {
+            Found::Whole(bytes) => match Line::parse(bytes) {
+                Ok(line) => Self::Entry(Box::new(line), Digest::of(bytes)),
+                Err(why) => Self::Other(bytes.to_vec(), why),
+            },
+            Found::Torn(bytes) => Self::Torn(bytes.len() as u64),
+            Found::TooLong => Self::Other(Vec::new(), "is longer than an entry can be".into()),
+        }))
+    }
+
+    fn entry(&self) -> Option<&Line> {
+        match self {
+            Self::Entry(line, _) => Some(line),
+            _ => None,
+        }
+    }
+}
+
 /// Tells lines that were moved or added from lines that were removed: the rest of the file has the missing entry, or
 /// the one that came too early a second time.
-fn look_for<R: Read>(
+fn look_for(
     mut found: Problem,
     early: u64,
     missing: u64,
-    mut rest: Lines<R>,
+    mut next: Option<Item>,
+    mut read: impl FnMut() -> Result<Option<Item>>,
 ) -> Result<Problem> {
-    while let Some(next) = rest.next().map_err(|e| Error::io(&found.file, e))? {
-        let Found::Whole(bytes) = next else { break };
-        let Ok(line) = Line::parse(bytes) else {
-            continue;
-        };
-        if line.sequence == early {
-            found.kind = Kind::Added;
-            found.detail = format!("has the number {early}, as line {} has", rest.number);
-            break;
+    let mut number = found.line;
+    while let Some(item) = next {
+        number += 1;
+        match item.entry().map(|line| line.sequence) {
+            Some(sequence) if sequence == early => {
+                found.kind = Kind::Added;
+                found.detail = format!("has the number {early}, as line {number} has");
+                break;
+            }
+            Some(sequence) if sequence == missing => {
+                found.kind = Kind::Moved;
+                found.detail = format!(
+                    "is entry {early}, but entry {missing} comes next, which is in line {number}"
+                );
+            }
+            _ => {}
         }
-        if line.sequence == missing {
-            found.kind = Kind::Moved;
-            found.detail = format!(
-                "is entry {early}, but entry {missing} comes next, which is in line {}",
-                rest.number
-            );
-        }
+        next = read()?;
     }
     Ok(found)
 }

@@ -105,13 +105,12 @@ enum Format {
 }
 
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false, args = ["before", "damaged"])]
 struct CutArgs {
     /// Take away what was written before this time
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, required_unless_present = "damaged")]
     before: Option<Time>,
     /// Put away a log that `audit verify` finds damaged, and begin a new one
-    #[arg(long, requires = "out")]
+    #[arg(long, requires = "out", conflicts_with = "before")]
     damaged: bool,
     /// The file that what is taken away is written to first; never overwritten
     #[arg(short = 'o', long = "out", value_name = "FILE")]

@@ -16,7 +16,10 @@ use sealift_verifier::{
 
 use super::{Problem, Report};
 use crate::{
-    audit::verify::{self, Against},
+    audit::{
+        self,
+        verify::{self, Against},
+    },
     disk::{Dir, Kind, Status},
     error::{Error, Result},
     generation::{self, Contents, Item},
@@ -144,6 +147,14 @@ fn check_top(site: &Ready<'_>, found: &mut Findings) -> Result<()> {
             .map(|(n, _)| n.to_string_lossy().into_owned())
             .collect())
     };
+    if site.dir().status(audit::FOLDER.as_ref())?.is_some() {
+        for name in list(audit::FOLDER)? {
+            let known = [audit::LOG, audit::CHECKPOINTS].contains(&name.as_str());
+            if !known && !name.starts_with(audit::TORN) {
+                found.add(format!("{}/{name}", audit::FOLDER), "does not belong here");
+            }
+        }
+    }
     let kept = state
         .generations
         .iter()

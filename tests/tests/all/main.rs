@@ -6,6 +6,7 @@
 )]
 
 mod admission;
+mod audit;
 mod build;
 mod compat;
 mod cuts;
