@@ -8,10 +8,12 @@ use super::{
     checkpoint::{self, Checkpoint, Cut},
     entry::{Action, Entry, FORMAT, Line, Outcome, Phase, Position, Who},
     read::{self, Found, Lines},
+    verify::{self, Against},
 };
 use crate::{
     disk::{Dir, Writer},
     error::{Code, Error, Result},
+    site::Site,
     site_key,
     state::State,
 };
@@ -185,6 +187,11 @@ impl Log {
         let folder = folder(place)?;
         // First, so that nothing is touched in a log that is not what it was.
         let end = look(place, &folder)?;
+        let last = end.position.map(|position| position.sequence);
+        if !end.open.is_empty() || end.checkpoint < last {
+            // An earlier program was cut, or somebody wants it to look so: what is signed next has to be right.
+            check_all(&folder, place)?;
+        }
         let torn = move_torn(place, &folder, end.position)?;
         // Cut between the two, what was moved aside is recorded now.
         let next = end.position.map_or(0, |p| p.sequence).saturating_add(1);
@@ -212,6 +219,24 @@ impl Log {
         self.end
             .clone()
             .ok_or_else(|| damaged(&folder, "has no end"))
+    }
+}
+
+/// Refuses a log that is not sound from its first line to its last.
+fn check_all(folder: &Dir, place: &Place<'_>) -> Result<()> {
+    let site = Site::open(place.dir.path())?;
+    match verify::verify(&site, &Against::default())?.problem {
+        Some(problem) => Err(damaged(
+            folder,
+            &format!(
+                "{} line {}: {}: {}",
+                problem.file,
+                problem.line,
+                problem.kind.name(),
+                problem.detail
+            ),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -173,12 +173,10 @@ fn an_init_that_was_cut_leaves_no_site_or_one_with_its_log() {
         installer(&["recover"]);
         installer(&["fsck"]);
         let report = installer(&["audit", "verify", "--output", "json"]).json();
-        let none = Value::Array(vec![]);
-        assert_eq!(
-            (&report["entries"], &report["open"]),
-            (&2.into(), &none),
-            "call {call}"
-        );
+        assert_eq!(report["open"], Value::Array(vec![]), "call {call}");
+        // The third says that one was torn.
+        let entries = report["entries"].as_u64();
+        assert!(matches!(entries, Some(2 | 3)), "call {call}: {report}");
     }
 }
 
