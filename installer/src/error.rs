@@ -109,6 +109,8 @@ sealift_verifier::codes! {
     DamageFound = "damage-found", "repair it with `fsck --from BUNDLE`, with the bundle of the damaged generation";
     /// A policy that cannot be read, or that may not hold here.
     PolicyInvalid = "policy-invalid", "correct what the message names; `policy default` prints a policy to begin with";
+    /// Tests of rules in Rego that do not hold.
+    PolicyTestsFailed = "policy-tests-failed", "correct the rules or the tests that the list names";
     /// A license that is of no use here.
     LicenseUnusable = "license-unusable", "ask the vendor for a license for this site and product";
     /// A request, approval or withdrawal that is of no use here.

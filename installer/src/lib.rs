@@ -32,6 +32,7 @@ pub mod policy;
 pub mod process;
 pub mod prune;
 pub mod recover;
+pub mod rego;
 pub mod report;
 pub mod rollback;
 pub mod sbom;

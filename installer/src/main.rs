@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write},
+    path::Path,
     process::ExitCode,
     sync::Mutex,
     time::SystemTime,
@@ -10,10 +11,16 @@ use std::{
 use sealift_installer::{
     audit::Who,
     cli::{self, World},
+    rego,
 };
 use sealift_verifier::time::Time;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == rego::WORKER) {
+        let code = rego::work(arguments, &mut io::stdin().lock(), &mut io::stdout().lock());
+        return ExitCode::from(code);
+    }
     // Services run as other users and have to be able to read what is installed, whoever calls this.
     rustix::process::umask(rustix::fs::Mode::from(0o022));
     let err: Mutex<Box<dyn Write + Send>> = Mutex::new(Box::new(io::stderr()));
@@ -61,6 +68,8 @@ fn main() -> ExitCode {
             who: who(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             disk: &disk,
+            // Not its path: another program may lie there by now.
+            program: Path::new("/proc/self/exe"),
         },
     );
     #[cfg(feature = "fault-points")]

@@ -254,7 +254,8 @@ pub(crate) fn file_count(release: &Release) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-fn capability_changes(old: Option<&Release>, new: &Release) -> CapabilityChanges {
+/// What happens to capabilities where `new` follows `old`.
+pub(crate) fn capability_changes(old: Option<&Release>, new: &Release) -> CapabilityChanges {
     let by_name = |release: &Release| -> BTreeMap<String, Capability> {
         let capabilities = release.capabilities.iter();
         capabilities

@@ -51,7 +51,7 @@ pub fn run(
     // It holds our ends of the pipe for writing; without them the pipe ends when the program does.
     drop(command);
     let mut output = Vec::new();
-    match wait(&mut child, reader, &mut output, limit) {
+    match wait(&mut child, reader, &mut output, OUTPUT, limit) {
         Ok(Some(status)) if status.success() => Ok(()),
         Ok(Some(status)) => Err(format!("{name} {}{}", ending(status), said(&output))),
         Ok(None) => Err(format!(
@@ -63,15 +63,17 @@ pub fn run(
     }
 }
 
-/// Waits for the end of the child, or kills it; then there is no status.
-fn wait(
+/// Waits for the end of the child, which is in a process group of its own, or kills it; then there is no status. Of what
+/// it says, the last `keep` bytes are kept.
+pub(crate) fn wait(
     child: &mut Child,
     reader: PipeReader,
     output: &mut Vec<u8>,
+    keep: usize,
     limit: Duration,
 ) -> io::Result<Option<ExitStatus>> {
     let pid = Pid::from_child(child);
-    let result = watch(child, pid, reader, output, limit);
+    let result = watch(child, pid, reader, output, keep, limit);
     if !matches!(result, Ok(Some(_))) {
         // Gone already is as good as killed.
         let _ = kill_process_group(pid, Signal::KILL);
@@ -85,6 +87,7 @@ fn watch(
     pid: Pid,
     mut reader: PipeReader,
     output: &mut Vec<u8>,
+    keep: usize,
     limit: Duration,
 ) -> io::Result<Option<ExitStatus>> {
     let start = Instant::now();
@@ -111,7 +114,7 @@ fn watch(
             open = count > 0;
             output.extend(&chunk[..count]);
             // The end of what it said tells more than the beginning.
-            let surplus = output.len().saturating_sub(OUTPUT);
+            let surplus = output.len().saturating_sub(keep);
             output.drain(..surplus);
         } else if is_over {
             return child.wait().map(Some);
@@ -119,7 +122,8 @@ fn watch(
     }
 }
 
-fn ending(status: ExitStatus) -> String {
+/// How a program ended, for people.
+pub(crate) fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with status {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),

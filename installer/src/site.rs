@@ -91,6 +91,8 @@ pub struct Context<'a> {
     pub progress: &'a dyn Progress,
     /// What the operator wants to be overridden, as far as people have approved that.
     pub overrides: Vec<Override>,
+    /// This very program: rules in Rego are evaluated by another process of it.
+    pub program: &'a Path,
 }
 
 /// Hears how far an operation is.

@@ -60,6 +60,7 @@ fn context() -> Context<'static> {
         progress: &Silent,
         overrides: Vec::new(),
         who: &WHO,
+        program: std::path::Path::new("/nonexistent"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use sealift_verifier::{
     path::EntryPath,
-    policy::{BYTES, FILES, REGO, RULES},
+    policy::{BYTES, FILES, REGO, RULES, TESTS},
 };
 
 use crate::{
@@ -24,6 +24,8 @@ const ENTRIES: usize = 10_000;
 pub struct Gathered {
     /// The files of the policy by their names.
     pub files: BTreeMap<EntryPath, String>,
+    /// Tests of its rules in Rego, which are no part of it.
+    pub tests: BTreeMap<EntryPath, String>,
     /// What is there beside them: other files, and what is hidden. Sorted.
     pub left_out: Vec<PathBuf>,
 }
@@ -98,9 +100,14 @@ impl Gathered {
         let Ok(text) = str::from_utf8(&bytes) else {
             return refuse("is no text in UTF-8".into());
         };
-        self.files.insert(entry, text.to_owned());
-        let bytes: usize = self.files.values().map(String::len).sum();
-        if self.files.len() > FILES || bytes > BYTES {
+        let list = if name.ends_with(TESTS) {
+            &mut self.tests
+        } else {
+            &mut self.files
+        };
+        list.insert(entry, text.to_owned());
+        let all = || self.files.values().chain(self.tests.values());
+        if all().count() > FILES || all().map(String::len).sum::<usize>() > BYTES {
             return refuse(format!(
                 "is too much: at most {FILES} files and {BYTES} bytes"
             ));

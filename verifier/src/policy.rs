@@ -12,6 +12,8 @@ pub const FORMAT: u32 = 1;
 pub const RULES: &str = "policy.toml";
 /// The ending of files with rules in Rego.
 pub const REGO: &str = ".rego";
+/// The ending of files with tests of rules in Rego: they lie beside a policy, and are no part of it.
+pub const TESTS: &str = "_test.rego";
 /// Files of a policy.
 pub const FILES: usize = 200;
 /// Length of all of them, in bytes.

@@ -40,8 +40,9 @@ pub(super) fn revoked(case: &Case<'_>, rules: &mut Rules) {
     });
 }
 
-/// Licenses cover it; and what has expired by the local clock alone was approved, where the site wants that.
-pub(super) fn license(case: &Case<'_>, rules: &mut Rules) -> Result<()> {
+/// Licenses cover it; and what has expired by the local clock alone was approved, where the site wants that. Returns the
+/// ids of the licenses.
+pub(super) fn license(case: &Case<'_>, rules: &mut Rules) -> Result<Vec<String>> {
     const RULE: &str = "license";
     const CLOCK: &str = "clock";
     let release = case.authentic.release();
@@ -75,7 +76,7 @@ pub(super) fn license(case: &Case<'_>, rules: &mut Rules) -> Result<()> {
             );
         }
     }
-    Ok(())
+    Ok(covered.ids)
 }
 
 /// Metadata that has expired by the local clock. What has by signed time was refused when the bundle was verified.

@@ -5,6 +5,7 @@
 
 mod grants;
 mod promoted;
+mod rego;
 mod schedule;
 
 use std::{
@@ -21,6 +22,7 @@ use sealift_verifier::{
     time::Time,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     admit::{self, Space},
@@ -28,6 +30,7 @@ use crate::{
     audit::{self, Action, Entry, RuleResult, SignedBy},
     error::{Code, Denial, Result},
     policy::{Channel, SitePolicy},
+    rego::input::{self, Known},
     site::{Context, Site},
 };
 
@@ -97,6 +100,9 @@ pub struct Decision {
     pub requested_by: Vec<String>,
     /// Who approves it, and the ids of the keys that they signed with.
     pub approved_by: BTreeMap<String, BTreeSet<String>>,
+    /// What rules in Rego were told.
+    #[serde(skip)]
+    pub input: Value,
 }
 
 impl Decision {
@@ -207,13 +213,23 @@ pub fn decide(
     let mut rules = Rules::default();
     admit::facts(&case, space, &mut rules)?;
     grants::revoked(&case, &mut rules);
-    grants::license(&case, &mut rules)?;
+    let licenses = grants::license(&case, &mut rules)?;
     grants::signatures(&case, &mut rules)?;
     grants::vendors(&case, &mut rules);
     let configuration = grants::configuration(&case, &mut rules)?;
     promoted::promotion(&case, &mut rules)?;
     let forced = schedule::channel(&case, &mut rules);
     schedule::window(&case, &mut rules);
+    let known = Known {
+        space,
+        plan: &plan,
+        configuration,
+        forced,
+        licenses,
+        rules: &rules.0,
+    };
+    let input = input::of(&case, known)?;
+    rego::ask(&case, &input, &mut rules);
     Ok(Decision {
         rules: rules.0,
         plan_digest: plan.digest()?,
@@ -230,6 +246,7 @@ pub fn decide(
             .iter()
             .map(|(name, voice)| (name.clone(), voice.keys.clone()))
             .collect(),
+        input,
     })
 }
 

@@ -18,6 +18,7 @@ mod notices;
 mod pin;
 mod plan;
 mod policy;
+mod policy_test;
 mod progress;
 mod prune;
 mod recover;
@@ -160,6 +161,8 @@ pub struct World<'a> {
     pub threads: usize,
     /// What changes the file system.
     pub disk: &'a dyn Disk,
+    /// This very program, to be started again.
+    pub program: &'a Path,
 }
 
 /// What a subcommand found or did, in both forms.
@@ -238,6 +241,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
             who: &world.who,
             progress: &bars,
             overrides: cli.command.overrides(),
+            program: world.program,
         },
         ask: world.ask,
     };

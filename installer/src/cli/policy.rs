@@ -10,16 +10,18 @@ use sealift_verifier::{
     error::printable,
     policy::{FORMAT, Policy},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    Answer, Failed, OverrideArgs, Scene, open_bundle, plan as plan_cli, read_small, to_json,
+    Answer, Failed, OverrideArgs, Scene, open_bundle, plan as plan_cli, policy_test, read_small,
+    to_json,
 };
 use crate::{
     audit::{self, Action, Entry},
     error::Result,
     plan,
     policy::{self, Source},
+    rego,
 };
 
 /// Show and set the site's rules, and see what they say of a release
@@ -39,7 +41,20 @@ enum Command {
     /// Show the policy that holds
     Show,
     /// Print a policy to begin with, that has the defaults
-    Default,
+    Default {
+        /// Print rules in Rego to begin with instead
+        #[arg(long)]
+        rego: bool,
+    },
+    /// Check a folder with a policy, and run the tests in its *_test.rego files
+    Test {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Print what rules in Rego are told of the release of a bundle
+    Input(Check),
+    /// Print the JSON Schema of what rules in Rego are told
+    Schema,
     /// Say whether the release of a bundle may be installed now, and everything that speaks against it
     Check(Check),
     /// Show every rule, what it says of the release of a bundle, and why
@@ -57,7 +72,9 @@ struct Check {
 impl Args {
     pub(super) fn overrides(&self) -> Vec<Override> {
         match &self.command {
-            Command::Check(check) | Command::Explain(check) => check.overrides.list(),
+            Command::Check(check) | Command::Explain(check) | Command::Input(check) => {
+                check.overrides.list()
+            }
             _ => Vec::new(),
         }
     }
@@ -67,10 +84,20 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     match &args.command {
         Command::Set { policy } => set(policy, scene),
         Command::Show => show(scene),
-        Command::Default => Ok(Answer {
-            text: DEFAULT.to_owned(),
-            json: json!({ "policy": DEFAULT }),
-        }),
+        Command::Default { rego } => {
+            let text = if *rego { DEFAULT_REGO } else { DEFAULT };
+            Ok(Answer {
+                text: text.to_owned(),
+                json: json!({ "policy": text }),
+            })
+        }
+        Command::Test { folder } => policy_test::run(folder, scene),
+        Command::Input(args) => {
+            let (file, name) = open_bundle(&args.bundle)?;
+            let plan = plan::plan(&scene.site()?, file, &name, &scene.context)?;
+            Ok(document(plan.decision.input))
+        }
+        Command::Schema => Ok(document(rego::input::schema())),
         Command::Check(args) => check(args, false, scene),
         Command::Explain(args) => check(args, true, scene),
     }
@@ -78,6 +105,14 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
 
 /// The policy to begin with.
 const DEFAULT: &str = include_str!("../policy/default.toml");
+/// Rules in Rego to begin with.
+const DEFAULT_REGO: &str = include_str!("../policy/default.rego");
+
+/// A document that is the whole answer.
+fn document(json: Value) -> Answer {
+    let text = format!("{json:#}\n");
+    Answer { text, json }
+}
 
 fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let name = path.display().to_string();
@@ -90,7 +125,7 @@ fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let mut site = scene.ready("policy")?;
     let entry = Entry::new(Action::PolicySet).about(&name);
     let set = audit::recorded(&mut site, entry, &scene.context, |site| {
-        policy::set(site, source, &name)
+        policy::set(site, source, &name, &scene.context)
     })?;
     let signed = if set.signed { "signed" } else { "not signed" };
     Ok(Answer {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use sealift_verifier::{
     digest::Digest,
     dsse::{Envelope, Statement as _},
-    policy::{Policy, RULES},
+    policy::{Policy, RULES, TESTS},
     tuf::Root,
 };
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,8 @@ pub use rules::{Channel, PersonRole, Rules};
 
 use crate::{
     error::{Code, Error, Result},
-    site::{POLICY, Ready, Site},
+    rego::Rego,
+    site::{Context, POLICY, Ready, Site},
 };
 
 /// Length of a policy in bytes, as it is kept.
@@ -61,7 +62,7 @@ impl SitePolicy {
         for (name, text) in policy.files {
             if name.as_str() == RULES {
                 rules = Some(Rules::parse(&text, &format!("{subject}: {RULES}"))?);
-            } else {
+            } else if !name.as_str().ends_with(TESTS) {
                 rego.insert(name.to_string(), text);
             }
         }
@@ -70,6 +71,24 @@ impl SitePolicy {
             rego,
             ..Self::default()
         })
+    }
+
+    /// Its rules in Rego.
+    pub fn rego<'a>(&'a self, ctx: &Context<'a>) -> Rego<'a> {
+        Rego {
+            program: ctx.program,
+            limits: &self.rules.rego,
+            files: &self.rego,
+        }
+    }
+
+    /// Whether its rules in Rego can be read.
+    pub fn check(&self, subject: &str, ctx: &Context<'_>) -> Result<()> {
+        if self.rego.is_empty() {
+            return Ok(());
+        }
+        let read = self.rego(ctx).check();
+        read.map_err(|why| Error::new(Code::PolicyInvalid, subject, why))
     }
 }
 
@@ -128,7 +147,12 @@ pub enum Source {
 
 /// Makes a policy hold, durably. Refused are those that are not signed as they have to be, that are older than the one
 /// that holds, or that cannot be read.
-pub fn set(site: &mut Ready<'_>, source: Source, name: &str) -> Result<PolicyState> {
+pub fn set(
+    site: &mut Ready<'_>,
+    source: Source,
+    name: &str,
+    ctx: &Context<'_>,
+) -> Result<PolicyState> {
     let customer = site.customer_root()?;
     let refuse = |detail: String| Error::new(Code::PolicyInvalid, name, detail);
     let (policy, bytes, signed) = match (source, &customer) {
@@ -177,8 +201,7 @@ pub fn set(site: &mut Ready<'_>, source: Source, name: &str) -> Result<PolicySta
         }
     }
     let issued = policy.issued;
-    let read = SitePolicy::of(policy, name)?;
-    drop(read);
+    SitePolicy::of(policy, name)?.check(name, ctx)?;
     let writer = site.writer();
     writer.mkdir(site.dir().at(POLICY))?;
     let dir = site.dir().dir(POLICY)?;

@@ -106,7 +106,7 @@ impl TryFrom<String> for Pattern {
 /// A time zone by its name in the IANA database, such as `Europe/Berlin`. The database is part of the program.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Zone(pub(super) TimeZone);
+pub struct Zone(pub(crate) TimeZone);
 
 impl Default for Zone {
     fn default() -> Self {

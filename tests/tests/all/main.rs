@@ -16,6 +16,7 @@ mod hostile;
 mod interop;
 mod others;
 mod provenance;
+mod rego;
 mod resolve;
 mod sbom;
 mod schemas;

@@ -48,6 +48,8 @@ fn context() -> Context<'static> {
         threads: 1,
         who: &WHO,
         progress: &Silent,
+        overrides: Vec::new(),
+        program: Path::new("/nonexistent"),
     }
 }
 

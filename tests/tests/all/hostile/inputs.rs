@@ -304,6 +304,8 @@ fn a_medium_that_changes_after_it_was_verified_is_found_out() {
         threads: 2,
         who: &Who::default(),
         progress: &Silent,
+        overrides: Vec::new(),
+        program: Path::new("/nonexistent"),
     };
     let mut ready = locked.recover(&context).unwrap().0;
     let writer = File::options().write(true).open(&path).unwrap();
