@@ -42,7 +42,8 @@ impl Stage {
     fn policy(&self, rules: &str, files: &[(&str, &str)]) -> PathBuf {
         let folder = self.sandbox.join("policy");
         let _ = std::fs::remove_dir_all(&folder);
-        let text = format!("format = 1\n{rules}{LIMITS}");
+        let limits = if rules.contains("[rego]") { "" } else { LIMITS };
+        let text = format!("format = 1\n{rules}{limits}");
         self.sandbox.write("policy/policy.toml", text);
         for (name, text) in files {
             self.sandbox.write(format!("policy/{name}"), text);
@@ -227,7 +228,10 @@ fn memory_is_what_the_policy_allows() {
     // 32 bytes, doubled: 8 MiB are less than 64, 16 GiB are more.
     for (level, fails) in [(18, false), (29, true)] {
         let text = format!("{strings}warn contains \"long\" if count(s{level}) > 0\n");
-        stage.set("", &[("harm.rego", &text)]);
+        stage.set(
+            "[rego]\nseconds = 20\nmemory-mib = 64\n",
+            &[("harm.rego", &text)],
+        );
         let explained = stage.explain(if fails { 4 } else { 0 }).json();
         let said = said(&explained);
         let expected = if fails { "MiB of memory" } else { "long" };
