@@ -98,7 +98,7 @@ fn answer(request: &Request<'_>) -> Result<Answer, String> {
         Task::Check => Ok(Answer::Sound),
         Task::Ask => {
             let input = serde_json::to_string(&request.input).map_err(|e| e.to_string())?;
-            engine.set_input_json(&input).map_err(tell)?;
+            engine.set_input_json(&input).map_err(|e| tell(&e))?;
             ask(&mut engine, &packages).map(Answer::Said)
         }
         Task::List => Ok(Answer::Tests(tests(&mut engine)?)),
@@ -133,7 +133,7 @@ fn load(request: &Request<'_>) -> Result<(Engine, BTreeSet<String>), String> {
                 }
                 names.packages.insert(package);
             }
-            Err(e) => problems.push(tell(e)),
+            Err(e) => problems.push(tell(&e)),
         }
     }
     for module in engine.get_modules() {
@@ -215,11 +215,11 @@ fn ask(engine: &mut Engine, packages: &BTreeSet<String>) -> Result<Vec<Message>,
 fn query(engine: &mut Engine, rule: &str) -> Result<Option<Value>, String> {
     let found = engine
         .eval_query(format!("data.{rule}"), false)
-        .map_err(tell)?;
+        .map_err(|e| tell(&e))?;
     let value = found.result.first().and_then(|r| r.expressions.first());
     match value.map(|expression| &expression.value) {
         None | Some(Rego::Undefined) => Ok(None),
-        Some(value) => serde_json::to_value(value).map(Some).map_err(tell),
+        Some(value) => serde_json::to_value(value).map(Some).map_err(|e| tell(&e)),
     }
 }
 
@@ -263,7 +263,7 @@ fn name_of(rule: &Rule) -> String {
 }
 
 /// What went wrong, in one line, with the place in front: the evaluator shows the line of the file around it.
-fn tell(error: impl Display) -> String {
+fn tell(error: &dyn Display) -> String {
     let text = error.to_string();
     let lines = || text.lines().map(str::trim);
     let place = lines().find_map(|line| line.strip_prefix("--> "));
