@@ -340,10 +340,13 @@ impl Staged<'_, '_> {
         let old = &site.state().trust;
         let trust = self.authentic.trust();
         let root = self.authentic.root();
+        let mut next = old.clone();
         for (number, (_, bytes)) in (1_u64..).zip(self.authentic.head()) {
-            // Roots come first in the head, numbered from 1.
+            // Roots come first in the head, numbered from 1. The trusted one stays the file that it is, whoever
+            // else has signed the one in the bundle.
             if number > old.root && number <= root.version {
                 site.keep_trusted(&root_file(number), bytes)?;
+                next.rotate([Digest::of(bytes)]);
             }
         }
         let missing = || {
@@ -357,11 +360,9 @@ impl Staged<'_, '_> {
         let snapshot = trust.snapshot.ok_or_else(missing)?;
         let accepted = Accepted {
             trust: TrustState {
-                root: root.version,
-                root_digest: Digest::of(&trust.root),
                 development: root.is_development(),
                 time: old.time.max(Some(self.authentic.release().published)),
-                ..old.clone()
+                ..next
             },
             timestamp: Digest::of(&timestamp),
             snapshot: Digest::of(&snapshot),

@@ -71,6 +71,12 @@ sealift_verifier::codes! {
     SignaturesMissing = "signatures-missing", "ask the vendor for a bundle that more of its release keys have signed";
     /// The customer's own release keys have not signed.
     CountersignatureMissing = "countersignature-missing", "have it signed with `sealift-keys countersign`, then add that with `countersignature add FILE`";
+    /// A countersignature that is of no use here.
+    CountersignatureUnusable = "countersignature-unusable", "have the release of this site's product signed by the release keys that the customer's root lists";
+    /// The site has another root of the customer already.
+    CustomerPinned = "customer-pinned", "a customer's root changes only as its own keys say: bring the newer ones with `trust update`";
+    /// A medium without metadata that could be taken.
+    NoMetadata = "no-metadata", "give a folder or a tar with metadata/ or customer/ in it, a folder of roots, or a bundle";
     /// A capability of a vendor whom the site's policy does not allow.
     VendorNotAllowed = "vendor-not-allowed", "if the vendor was reviewed, add it to vendors.allowed in the policy";
     /// Regulated mode, and a configuration that was not reviewed.

@@ -16,10 +16,13 @@ use crate::{
     disk::{Dir, Disk, Writer},
     error::{Code, Error, Result},
     journal, lock,
-    site::{Context, GENERATIONS, KNOWN, STATE, STORE, Site, TRASH, TRUST, root_file},
+    site::{
+        Context, GENERATIONS, KNOWN, STATE, STATE_COPY, STORE, Site, TRASH, TRUST, TRUST_COPY,
+        customer_root_file, root_file,
+    },
     site_key,
     state::{Action, ClockPolicy, Event, FORMAT, Outcome, State, TrustState},
-    store,
+    store, trust, twice,
 };
 
 /// What a site is made with.
@@ -28,6 +31,8 @@ pub struct Options {
     pub root: Vec<u8>,
     /// What the vendor says the SHA-256 of that file is.
     pub fingerprint: Option<Digest>,
+    /// The customer's root, as the file it came in, and what the customer says the SHA-256 of that file is.
+    pub customer: Option<(Vec<u8>, Digest)>,
     /// How much the local clock counts.
     pub clock: ClockPolicy,
     /// The mode that the site runs in.
@@ -49,6 +54,10 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
     }
     let trusted = TrustedSet::new(&options.root, ED25519, ctx.now)?;
     let root = &trusted.root().statement;
+    let customer = options.customer.as_ref();
+    let customer = customer
+        .map(|(bytes, fingerprint)| trust::check_customer(bytes, *fingerprint, digest, ctx))
+        .transpose()?;
     let hook = options
         .activate_hook
         .as_deref()
@@ -65,15 +74,18 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
     // Again, under the lock: somebody may have been quicker.
     check_empty(&dir)?;
 
-    for name in [TRUST, STORE, GENERATIONS, TRASH] {
+    for name in [TRUST, TRUST_COPY, STORE, GENERATIONS, TRASH] {
         writer.mkdir(dir.at(name))?;
     }
     let folder = dir.dir(STORE)?;
     for name in store::folders() {
         writer.mkdir(folder.at(&name))?;
     }
-    let trust = dir.dir(TRUST)?;
-    writer.replace(trust.at(&root_file(root.version)), &options.root)?;
+    twice::keep_trusted(writer, &dir, &root_file(root.version), &options.root)?;
+    if let Some((customer, bytes)) = customer.as_ref().zip(options.customer.as_ref()) {
+        let name = customer_root_file(customer.version);
+        twice::keep_trusted(writer, &dir, &name, &bytes.0)?;
+    }
     writer.sync_fs(&dir)?;
 
     let site = random_id()?;
@@ -99,6 +111,7 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
 
     let mut state = State {
         format: FORMAT,
+        revision: 0,
         site: site.clone(),
         created: ctx.now,
         clock: options.clock,
@@ -115,8 +128,9 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
             first_root: root.version,
             root: root.version,
             root_digest: digest,
+            older: Vec::new(),
             development: root.is_development(),
-            customer: None,
+            customer,
             newest: None,
             time: None,
         },
@@ -134,7 +148,7 @@ pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) 
         release: None,
         reason: made,
     });
-    writer.replace(dir.at(STATE), &state.to_bytes()?)?;
+    twice::write_state(writer, &dir, &state)?;
     let outcome = Entry {
         outcome: Some(audit::Outcome::Done),
         ..entry
@@ -154,7 +168,7 @@ fn check_empty(dir: &Dir) -> Result<()> {
     let subject = dir.path().display().to_string();
     if found
         .iter()
-        .any(|(name, _)| name == STATE || name == journal::FILE)
+        .any(|(name, _)| name == STATE || name == STATE_COPY || name == journal::FILE)
     {
         return Err(Error::new(
             Code::AlreadyASite,

@@ -13,6 +13,7 @@ pub mod apply;
 pub mod approvals;
 pub mod audit;
 pub mod cli;
+pub mod countersignatures;
 pub mod disk;
 pub mod error;
 pub mod export;
@@ -34,6 +35,7 @@ pub mod prune;
 pub mod recover;
 pub mod rego;
 pub mod report;
+pub mod revoked;
 pub mod rollback;
 pub mod sbom;
 pub mod site;
@@ -43,6 +45,8 @@ pub mod statements;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod trust;
+pub mod twice;
 pub mod way_back;
 
 pub use error::{Code, Error, Result};

@@ -4,6 +4,7 @@ use crate::{
     audit::{self, Action, Entry},
     error::Result,
     journal::Phase,
+    rollback,
     site::{Context, Ready},
     state::{self, Event, Outcome},
 };
@@ -24,7 +25,9 @@ pub fn prune(site: &mut Ready<'_>, keep: usize, ctx: &Context<'_>) -> Result<Pru
     let state = site.state();
     let numbers: Vec<u64> = state.generations.iter().map(|g| g.number).collect();
     let old = numbers.len().saturating_sub(keep);
-    let needed = [state.current, state.previous()];
+    // What cannot be known now must not remove anything that may be wanted later.
+    let way = rollback::way(site).ok().and_then(|way| way.to);
+    let needed = [state.current, state.previous(), way];
     let removed: Vec<u64> = numbers[..old]
         .iter()
         .copied()

@@ -42,6 +42,9 @@ impl<'d> Locked<'d> {
                 site.end()?;
             }
         }
+        for damage in site.damage() {
+            ctx.progress.note(&damage.to_string());
+        }
         site.tidy()?;
         if let Some(intent) = intent {
             site.conclude(intent, Outcome::Done, "", ctx);

@@ -7,6 +7,7 @@ use crate::{
     generation,
     journal::Kind,
     pins,
+    revoked::{Revocations, Revoked},
     site::{Context, Ready, Site},
     way_back,
 };
@@ -14,13 +15,10 @@ use crate::{
 /// Activates the generation `to`, or the one that ran before the current one, with the same health checks
 /// as an apply. If they fail, the current one is made active again.
 pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Result<u64> {
-    let target = to.or(site.state().previous()).ok_or_else(|| {
-        let why = match site.state().current {
-            Some(current) => format!("no generation from before {current} is kept"),
-            None => "nothing runs here".into(),
-        };
-        Error::new(Code::NothingToGoBackTo, "rollback", why)
-    })?;
+    let target = match to {
+        Some(to) => to,
+        None => nearest(site, ctx)?,
+    };
     let generation = site.kept(target)?.clone();
     if site.state().current == Some(target) {
         return Ok(target);
@@ -64,10 +62,63 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
     result.map(|()| target)
 }
 
+/// Where a rollback leads unless somebody names a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// The nearest generation before the current one whose release nobody has revoked.
+    pub to: Option<u64>,
+    /// The nearer ones whose release was revoked, and by whom: they are no choice.
+    pub skipped: Vec<(u64, Revoked)>,
+}
+
+/// Looks for the way back. This is for people: when a release fails its health checks, the site goes back to what ran
+/// before, whatever is said here; leaving what failed running would help nobody.
+pub fn way(site: &Site) -> Result<Way> {
+    let revocations = Revocations::of_site(site)?;
+    let mut way = Way {
+        to: None,
+        skipped: Vec::new(),
+    };
+    let mut next = site.state().previous();
+    while let Some(generation) = next.and_then(|number| site.state().generation(number)) {
+        let mut revoked = revocations.of(generation.release).into_iter();
+        let Some(first) = revoked.next() else {
+            way.to = Some(generation.number);
+            break;
+        };
+        way.skipped.push((generation.number, first));
+        // Numbers only grow; a state that says otherwise leads in no circle.
+        next = generation
+            .before
+            .filter(|before| *before < generation.number);
+    }
+    Ok(way)
+}
+
+fn nearest(site: &Site, ctx: &Context<'_>) -> Result<u64> {
+    let way = way(site)?;
+    for (number, revoked) in &way.skipped {
+        ctx.progress
+            .note(&format!("generation {number} is skipped: {revoked}"));
+    }
+    way.to.ok_or_else(|| {
+        let why = match site.state().current {
+            Some(_) if !way.skipped.is_empty() => {
+                "every generation that is kept was revoked".into()
+            }
+            Some(current) => format!("no generation from before {current} is kept"),
+            None => "nothing runs here".into(),
+        };
+        Error::new(Code::NothingToGoBackTo, "rollback", why)
+    })
+}
+
 /// Everything that speaks against going back to the kept generation `target`.
 pub fn denials(site: &Site, target: u64) -> Result<Vec<Denial>> {
-    let release = generation::release(site, site.kept(target)?)?;
-    let mut denials = Vec::new();
+    let kept = site.kept(target)?;
+    let release = generation::release(site, kept)?;
+    let revoked = Revocations::of_site(site)?.of(kept.release);
+    let mut denials: Vec<Denial> = revoked.into_iter().map(Into::into).collect();
     if let Some(floor) = &site.state().security_floor
         && release.version.cmp_precedence(floor).is_lt()
     {

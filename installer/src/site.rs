@@ -11,7 +11,6 @@ use sealift_verifier::{
     approval::Override,
     bundle::Trust,
     digest::Digest,
-    limits,
     time::Time,
     tuf::{ED25519, Root, TrustedSet},
 };
@@ -24,16 +23,21 @@ use crate::{
     lock::{self, Lock},
     policy::{self, SitePolicy},
     site_key,
-    state::{self, Generation, State, TrustState},
+    state::{CustomerRoot, Generation, State, TrustState},
     store::Store,
+    twice::{self, Damage},
 };
 
 /// Where a site is unless somebody says otherwise.
 pub const DEFAULT: &str = "/var/lib/sealift";
 /// The committed truth.
 pub const STATE: &str = "state.json";
+/// The same again, see [`crate::twice`].
+pub const STATE_COPY: &str = "state.copy.json";
 /// Trusted metadata.
 pub const TRUST: &str = "trust";
+/// The same again.
+pub const TRUST_COPY: &str = "trust.copy";
 /// The blobs.
 pub const STORE: &str = "store";
 /// The generations.
@@ -57,8 +61,10 @@ pub const STATEMENTS: &str = "statements";
 pub const POLICY: &str = "policy";
 
 /// Everything that may lie in a state folder.
-pub const KNOWN: [&str; 13] = [
+pub const KNOWN: [&str; 15] = [
     STATE,
+    STATE_COPY,
+    TRUST_COPY,
     STATEMENTS,
     POLICY,
     TRUST,
@@ -77,6 +83,7 @@ pub const KNOWN: [&str; 13] = [
 pub struct Site {
     dir: Dir,
     state: State,
+    damage: Vec<Damage>,
 }
 
 /// The circumstances of one run that are handed in and never taken.
@@ -146,9 +153,15 @@ impl Site {
             .canonicalize()
             .map_err(|e| not_a_site(Error::io(path.display(), e)))?;
         let dir = Dir::open(&path)?;
-        let bytes = dir.read(STATE, state::LIMIT).map_err(not_a_site)?;
-        let state = State::parse(&bytes, &path.join(STATE).display().to_string())?;
-        Ok(Self { dir, state })
+        let (mut state, mut damage) = twice::read_state(&dir).map_err(not_a_site)?;
+        twice::complete(&dir, &mut state.trust);
+        damage.extend(twice::damaged_trust(&dir, &state.trust));
+        Ok(Self { dir, state, damage })
+    }
+
+    /// What of that which is kept twice was found damaged when the site was opened.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
     }
 
     /// The committed truth.
@@ -224,11 +237,8 @@ impl Site {
 
     /// The trusted root of the customer, where the site has one.
     pub fn customer_root(&self) -> Result<Option<Root>> {
-        let Some(customer) = &self.state.trust.customer else {
-            return Ok(None);
-        };
-        let bytes = self.trusted(&customer_root_file(customer.version), customer.digest)?;
-        read_root(&bytes).map(Some)
+        let bytes = self.customer_root_bytes()?;
+        bytes.map(|bytes| read_root(&bytes)).transpose()
     }
 
     /// The policy that holds.
@@ -237,31 +247,32 @@ impl Site {
     }
 
     fn trusted(&self, name: &str, digest: Digest) -> Result<Vec<u8>> {
-        let path = format!("{TRUST}/{name}");
-        // Nothing may be decided without the trusted metadata, so this fails closed.
-        let damaged = |why: String| {
-            Error::new(
-                Code::StateDamaged,
-                self.path(&path).display().to_string(),
-                why,
-            )
-        };
-        let bytes = self
-            .dir
-            .read(&path, limits::METADATA_BYTES)
-            .map_err(|e| damaged(e.to_string()))?;
-        if Digest::of(&bytes) != digest {
-            return Err(damaged("is not the file that was trusted".into()));
-        }
-        Ok(bytes)
+        twice::read_trusted(&self.dir, name, digest)
+    }
+
+    /// A root of the vendor that is or was trusted here, as the file it came in.
+    pub fn trusted_root(&self, version: u64) -> Result<Vec<u8>> {
+        let name = root_file(version);
+        let found = self
+            .state
+            .trust
+            .files()
+            .into_iter()
+            .find(|(n, _)| *n == name);
+        let (_, digest) =
+            found.ok_or_else(|| Error::new(Code::NotFound, &name, "was never trusted here"))?;
+        self.trusted(&name, digest)
+    }
+
+    /// The trusted root of the customer, as the file it came in.
+    pub fn customer_root_bytes(&self) -> Result<Option<Vec<u8>>> {
+        let read = |c: &CustomerRoot| self.trusted(&customer_root_file(c.version), c.digest);
+        self.state.trust.customer.as_ref().map(read).transpose()
     }
 
     /// The root that the site was made with, as the file it came in.
     pub fn first_root(&self) -> Result<Vec<u8>> {
-        self.dir.read(
-            format!("{TRUST}/{}", root_file(self.state.trust.first_root)),
-            limits::METADATA_BYTES,
-        )
+        self.trusted_root(self.state.trust.first_root)
     }
 }
 
@@ -293,12 +304,20 @@ pub fn snapshot_file(digest: Digest) -> String {
 }
 
 impl TrustState {
-    /// The names of the files in [`TRUST`] that it refers to.
-    pub fn files(&self) -> Vec<String> {
-        let roots = (self.first_root..=self.root).map(root_file);
-        let newest = self.newest.iter();
-        let others = newest.flat_map(|n| [timestamp_file(n.timestamp), snapshot_file(n.snapshot)]);
-        let customer = self.customer.iter().map(|c| customer_root_file(c.version));
+    /// The names and digests of the files in [`TRUST`] that it refers to.
+    pub fn files(&self) -> Vec<(String, Digest)> {
+        let roots = self.older.iter().chain([&self.root_digest]);
+        let roots = (self.first_root..)
+            .zip(roots)
+            .map(|(n, d)| (root_file(n), *d));
+        let others = self.newest.iter().flat_map(|newest| {
+            [
+                (timestamp_file(newest.timestamp), newest.timestamp),
+                (snapshot_file(newest.snapshot), newest.snapshot),
+            ]
+        });
+        let customer = self.customer.iter();
+        let customer = customer.map(|c| (customer_root_file(c.version), c.digest));
         roots.chain(others).chain(customer).collect()
     }
 }
@@ -382,8 +401,8 @@ impl<'d> Ready<'d> {
                 .and_then(|k| k.map(site_key::id).transpose());
             state.site_key = key.map_err(ReplaceError::Unchanged)?;
         }
-        let bytes = state.to_bytes().map_err(ReplaceError::Unchanged)?;
-        let result = self.writer.replace(self.site.dir.at(STATE), &bytes);
+        state.revision = self.site.state.revision.saturating_add(1);
+        let result = twice::write_state(self.writer, &self.site.dir, &state);
         if !matches!(result, Err(ReplaceError::Unchanged(_))) {
             self.site.state = state;
         }
@@ -400,32 +419,28 @@ impl<'d> Ready<'d> {
         Ok(self.commit(state)?)
     }
 
-    /// Puts a file into `trust/`, durably, before the state refers to it.
+    /// Puts a file into `trust/` and beside it, durably, before the state refers to it.
     pub fn keep_trusted(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let dir = self.site.dir.dir(TRUST)?;
-        match dir.read(name, limits::METADATA_BYTES) {
-            Ok(there) if there == bytes => Ok(()),
-            Err(e) if !e.is_not_found() => Err(e),
-            // What is there with other content was left by a crash; nothing refers to it.
-            _ => Ok(self.writer.replace(dir.at(name), bytes)?),
-        }
+        twice::keep_trusted(self.writer, &self.site.dir, name, bytes)
     }
 
     /// Removes what is in `trust/` and nothing refers to. The roots that led to the trusted one stay.
     pub fn sweep_trusted(&self) -> Result<()> {
         let kept = self.site.state.trust.files();
-        let dir = self.site.dir.dir(TRUST)?;
-        for (name, _) in dir.list()? {
-            if !kept.iter().any(|kept| name == kept.as_str()) {
-                self.writer.remove_file(dir.at(&name))?;
+        for folder in [TRUST, TRUST_COPY] {
+            let dir = self.site.dir.dir(folder)?;
+            for (name, _) in dir.list()? {
+                if !kept.iter().any(|(kept, _)| name == kept.as_str()) {
+                    self.writer.remove_file(dir.at(&name))?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Removes what a crash left beside files that are replaced as a whole.
+    /// Removes what a crash left beside files that are replaced as a whole, and restores what is kept twice.
     pub fn tidy(&self) -> Result<()> {
-        for name in [STATE, CURRENT, journal::FILE] {
+        for name in [STATE, STATE_COPY, CURRENT, journal::FILE] {
             self.writer
                 .remove_file(self.site.dir.at(&format!("{name}.tmp")))?;
         }
@@ -440,6 +455,7 @@ impl<'d> Ready<'d> {
                 }
             }
         }
+        twice::restore(self)?;
         self.sweep_trusted()
     }
 

@@ -10,8 +10,11 @@ use crate::{
     policy::PolicyState,
 };
 
-/// The version of the state that this program reads and writes.
-pub const FORMAT: u32 = 1;
+/// The version of the state that this program writes. It reads version 1 too, which had no checksum and was kept
+/// once only.
+pub const FORMAT: u32 = 2;
+/// The field with the SHA-256 of canonical JSON of all others; of no version but the first can it be left out.
+const CHECKSUM: &str = "checksum";
 /// Length of `state.json` in bytes: some 100,000 events.
 pub const LIMIT: u64 = 64 << 20;
 /// Events that are kept; the oldest are dropped beyond that.
@@ -25,6 +28,9 @@ const REASON: usize = 2000;
 pub struct State {
     /// Always [`FORMAT`].
     pub format: u32,
+    /// Grows with every commit: of the two files that hold the state, the one with the higher number is the truth.
+    #[serde(default)]
+    pub revision: u64,
     /// A random id, for support and for reports.
     pub site: String,
     /// When the site was made, by the local clock.
@@ -90,13 +96,16 @@ pub struct TrustState {
     pub root: u64,
     /// The digest of that file.
     pub root_digest: Digest,
+    /// The digests of the roots from the first one to the one before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<Digest>,
     /// Whether that root is one for development.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub development: bool,
     /// The root of the customer, whose keys sign the site's policy and count beside the vendor's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerRoot>,
-    /// The newest release that was committed.
+    /// The newest release that was committed, or that metadata without a payload told of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Newest>,
     /// The lower bound of time: the latest point in time that accepted, signed data names as past.
@@ -192,6 +201,8 @@ pub enum Action {
     Pin,
     /// A pin was taken away.
     Unpin,
+    /// What is trusted changed without a release.
+    Trust,
 }
 
 /// How it ended.
@@ -212,28 +223,34 @@ impl State {
     /// Reads and checks a state.
     pub fn parse(bytes: &[u8], subject: &str) -> Result<Self> {
         let bad = |detail: String| Error::new(Code::StateDamaged, subject, detail);
-        let value = json::parse(bytes, subject).map_err(|e| bad(e.to_string()))?;
+        let mut value = json::parse(bytes, subject).map_err(|e| bad(e.to_string()))?;
         let format = value.get("format").and_then(serde_json::Value::as_u64);
-        if format != Some(u64::from(FORMAT)) {
-            return Err(match format {
-                Some(format) => Error::new(
-                    Code::StateFormat,
-                    subject,
-                    format!("has format {format}, this program reads {FORMAT}"),
-                ),
-                None => bad("has no format".into()),
-            });
+        let format = format.ok_or_else(|| bad("has no format".into()))?;
+        if format == 1 {
+            value["format"] = FORMAT.into();
+        } else {
+            if let Some(fields) = value.as_object_mut() {
+                fields.remove(CHECKSUM);
+            }
+            // Whatever a newer program writes, this part of it stays: a flipped bit makes no newer format.
+            if with_checksum(value.clone()) != bytes {
+                return Err(bad("is not what its checksum says".into()));
+            }
+            if format != u64::from(FORMAT) {
+                let detail = format!("has format {format}, this program reads up to {FORMAT}");
+                return Err(Error::new(Code::StateFormat, subject, detail));
+            }
         }
         let state: Self = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
         state.check().map_err(bad)?;
         Ok(state)
     }
 
-    /// The bytes of `state.json`: canonical JSON and a line end.
+    /// The bytes of `state.json`: canonical JSON with a checksum, and a line end.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = json::to_canonical(self)?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        let value = serde_json::to_value(self)
+            .map_err(|e| Error::new(Code::StateDamaged, "state", e.to_string()))?;
+        Ok(with_checksum(value))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -314,6 +331,24 @@ impl State {
     }
 }
 
+impl TrustState {
+    /// Trusts newer roots by their digests; each follows the one before.
+    pub fn rotate(&mut self, newer: impl IntoIterator<Item = Digest>) {
+        for digest in newer {
+            self.older.push(self.root_digest);
+            self.root = self.root.saturating_add(1);
+            self.root_digest = digest;
+        }
+    }
+}
+
+fn with_checksum(mut fields: serde_json::Value) -> Vec<u8> {
+    fields[CHECKSUM] = Digest::of(&json::canonical(&fields)).to_hex().into();
+    let mut bytes = json::canonical(&fields);
+    bytes.push(b'\n');
+    bytes
+}
+
 /// The digest over the small files of a bundle: of each, in order, its path, a zero byte, its length in
 /// decimal, a zero byte, and its content.
 pub fn head_digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Digest {
@@ -343,6 +378,7 @@ pub(crate) mod tests {
         };
         State {
             format: FORMAT,
+            revision: 7,
             site: "s".into(),
             created: Time::from_unix(0).unwrap(),
             clock: ClockPolicy::Enforce,
@@ -359,6 +395,7 @@ pub(crate) mod tests {
                 first_root: 1,
                 root: 1,
                 root_digest: digest,
+                older: Vec::new(),
                 development: false,
                 customer: None,
                 newest: Some(Newest {
@@ -412,9 +449,39 @@ pub(crate) mod tests {
             assert_eq!(error.kind(), Some(Code::StateDamaged));
         }
         let mut state = sample();
-        state.format = 2;
+        state.format = 3;
         let error = State::parse(&state.to_bytes().unwrap(), "s").unwrap_err();
         assert_eq!(error.kind(), Some(Code::StateFormat));
+    }
+
+    #[test]
+    fn no_byte_of_a_state_changes_without_being_noticed() {
+        let bytes = sample().to_bytes().unwrap();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                let error = State::parse(&flipped, "s").unwrap_err();
+                assert_eq!(error.kind(), Some(Code::StateDamaged), "{at} {bit}");
+            }
+            assert!(State::parse(&bytes[..at], "s").is_err());
+        }
+        let spaced = [b" ", bytes.as_slice()].concat();
+        assert!(State::parse(&spaced, "s").is_err());
+    }
+
+    #[test]
+    fn the_first_format_is_read_and_written_as_the_newest() {
+        let mut value = serde_json::to_value(sample()).unwrap();
+        value["format"] = 1.into();
+        value.as_object_mut().unwrap().remove("revision");
+        let read = State::parse(value.to_string().as_bytes(), "s").unwrap();
+        let expected = State {
+            revision: 0,
+            ..sample()
+        };
+        assert_eq!(read, expected);
+        assert_eq!(State::parse(&read.to_bytes().unwrap(), "s").unwrap(), read);
     }
 
     #[test]

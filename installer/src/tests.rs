@@ -33,11 +33,12 @@ use crate::{
     journal::{Kind, Phase},
     prune, rollback,
     site::{
-        Context, GENERATIONS, Locked, Ready, STATE, STORE, Silent, Site, TRASH, TRUST, root_file,
-        snapshot_file, timestamp_file,
+        Context, GENERATIONS, Locked, Ready, STORE, Silent, Site, TRASH, TRUST, TRUST_COPY,
+        root_file, snapshot_file, timestamp_file,
     },
     state::{ClockPolicy, FORMAT, Generation, Newest, Outcome, State, TrustState, head_digest},
     store::{self, Form, Store, need},
+    twice,
 };
 
 /// The content of every license text and bill of materials.
@@ -64,6 +65,21 @@ fn context() -> Context<'static> {
     }
 }
 
+/// A root that revokes nothing.
+fn trusted_root() -> Vec<u8> {
+    let temp = tempfile::tempdir().unwrap();
+    let plan = sealift_keys::ceremony::Plan {
+        root_keys: 1,
+        root_threshold: 1,
+        release_keys: 1,
+        release_threshold: 1,
+        development: true,
+        expires: Time::from_unix(4_000_000_000).unwrap(),
+    };
+    let made = sealift_keys::ceremony::init(&temp.path().join("keys"), &plan, None).unwrap();
+    fs::read(made.root).unwrap()
+}
+
 /// A site in a temporary folder.
 struct TestSite {
     temp: tempfile::TempDir,
@@ -83,15 +99,19 @@ impl TestSite {
         fs::create_dir(site.path()).unwrap();
         let dir = Dir::open(&site.path()).unwrap();
         let writer = Writer::new(&RealDisk);
-        for name in [TRUST, STORE, GENERATIONS, TRASH] {
+        for name in [TRUST, TRUST_COPY, STORE, GENERATIONS, TRASH] {
             writer.mkdir(dir.at(name)).unwrap();
         }
         let root = dir.dir(STORE).unwrap();
         store::folders().for_each(|name| writer.mkdir(root.at(&name)).unwrap());
-        let trust = dir.dir(TRUST).unwrap();
         let digest = Digest::of(b"trusted");
-        for name in [root_file(1), timestamp_file(digest), snapshot_file(digest)] {
-            writer.create_with(trust.at(&name), b"trusted").unwrap();
+        let trusted_root = trusted_root();
+        for (name, bytes) in [
+            (timestamp_file(digest), b"trusted".as_slice()),
+            (snapshot_file(digest), b"trusted"),
+            (root_file(1), &trusted_root),
+        ] {
+            twice::keep_trusted(writer, &dir, &name, bytes).unwrap();
         }
         let mut generations: Vec<Generation> = Vec::new();
         for number in numbers {
@@ -107,6 +127,7 @@ impl TestSite {
         };
         site.write(&State {
             format: FORMAT,
+            revision: 0,
             site: "test".into(),
             created: now(),
             clock: ClockPolicy::Enforce,
@@ -122,7 +143,8 @@ impl TestSite {
             trust: TrustState {
                 first_root: 1,
                 root: 1,
-                root_digest: digest,
+                root_digest: Digest::of(&trusted_root),
+                older: Vec::new(),
                 development: false,
                 customer: None,
                 newest: Some(newest),
@@ -150,10 +172,7 @@ impl TestSite {
 
     fn write(&self, state: &State) {
         let dir = Dir::open(&self.path()).unwrap();
-        let bytes = state.to_bytes().unwrap();
-        Writer::new(&RealDisk)
-            .replace(dir.at(STATE), &bytes)
-            .unwrap();
+        twice::write_state(Writer::new(&RealDisk), &dir, state).unwrap();
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -15,7 +15,7 @@ use crate::{
     error::{Code, Error, Result},
     json::{self, AuthenticBytes},
     limits,
-    tuf::{ED25519, Key, KeyHolder, Role, Signature, verify_threshold},
+    tuf::{ED25519, Key, KeyHolder, Role, Signature, verify_threshold, verify_together},
 };
 
 /// An envelope as it was read. Its payload is to be had only by verifying it.
@@ -232,6 +232,33 @@ impl Envelope {
         let detail = format!("is of the type {:?}, not {expected:?}", self.payload_type);
         Err(Error::new(Code::BadMetadata, subject, detail))
     }
+}
+
+/// Who has signed any of `envelopes`, if together they are as many keys of `role` as the role demands: for people who
+/// each signed a statement of their own. Counted are the envelopes whose statement `says` what is asked for; whoever
+/// has signed something else counts nothing.
+pub fn open_together<'e, S: Statement>(
+    envelopes: impl IntoIterator<Item = &'e Envelope>,
+    says: impl Fn(&S) -> bool,
+    keys: &BTreeMap<String, Key>,
+    role: &Role,
+    subject: &str,
+) -> Result<Vec<KeyHolder>> {
+    let that = |envelope: &&Envelope| {
+        envelope
+            .claimed(subject)
+            .is_ok_and(|claimed| says(&claimed))
+    };
+    let envelopes: Vec<(Vec<u8>, &[Signature])> = envelopes
+        .into_iter()
+        .filter(that)
+        .map(|envelope| (envelope.message(), envelope.signatures.as_slice()))
+        .collect();
+    let signed: Vec<_> = envelopes
+        .iter()
+        .map(|(message, signatures)| (message.as_slice(), *signatures))
+        .collect();
+    verify_together(keys, role, &signed, ED25519, subject)
 }
 
 #[cfg(test)]

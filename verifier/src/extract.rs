@@ -60,6 +60,10 @@ impl Plan {
             plan.head(bundle, "", |path| path == item)?;
             return Ok(plan);
         }
+        if item == "metadata" {
+            plan.head(bundle, "", |path| path.starts_with("metadata/"))?;
+            return Ok(plan);
+        }
         if item == "sbom" {
             plan.bills(bundle.release())?;
             let none = || Error::new(Code::NotFound, item, "this release has none");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sealift_verifier::{
-    approval::{Countersignature, Override},
+    approval::Override,
     digest::Digest,
     json,
     release::{Configuration, Content},
@@ -13,28 +13,18 @@ use serde::Serialize;
 
 use super::{Case, Rules, schedule};
 use crate::{
+    countersignatures,
     error::{Code, Denial, Result},
-    licenses,
+    licenses, policy, revoked,
     state::ClockPolicy,
-    statements::{self, Kind},
 };
 
 /// Nobody has taken the release back: neither the vendor's root nor the customer's.
 pub(super) fn revoked(case: &Case<'_>, rules: &mut Rules) {
     let release = case.authentic.release_digest();
     let customer = case.policy.customer.as_ref();
-    let roots = [
-        ("vendor", Some(case.authentic.root())),
-        ("customer", customer),
-    ];
-    let denials = roots.into_iter().filter_map(|(who, root)| {
-        let revoked = root?.revoked(release)?;
-        let detail = format!("the {who} has revoked this release: {}", revoked.reason);
-        Some(Denial {
-            code: Code::ReleaseRevoked,
-            detail,
-        })
-    });
+    let revoked = revoked::by(case.authentic.root(), customer, release);
+    let denials = revoked.into_iter().map(Into::into);
     rules.judge("revoked", denials.collect(), || {
         "nobody has revoked this release".into()
     });
@@ -98,6 +88,15 @@ fn expired_metadata(case: &Case<'_>) -> Vec<String> {
     past.collect()
 }
 
+/// The policy that all of this follows is the customer's own, by the keys that count today.
+pub(super) fn policy(case: &Case<'_>, rules: &mut Rules) -> Result<()> {
+    match policy::outdated(case.site)? {
+        Some(told) => rules.warn("policy", told),
+        None => rules.pass("policy", "its keys count"),
+    }
+    Ok(())
+}
+
 /// As many release keys of the vendor as the policy wants, and the customer's beside them.
 pub(super) fn signatures(case: &Case<'_>, rules: &mut Rules) -> Result<()> {
     const RULE: &str = "signatures";
@@ -127,28 +126,17 @@ pub(super) fn signatures(case: &Case<'_>, rules: &mut Rules) -> Result<()> {
         rules.deny(RULE, Code::CountersignatureMissing, detail);
         return Ok(());
     };
-    let role = root.role(sealift_verifier::tuf::RoleName::Targets)?;
     let release = case.authentic.release_digest();
-    for kept in statements::list(case.site, Kind::Countersignature)? {
-        let opened = kept
-            .envelope
-            .open::<Countersignature>(&root.keys, role, "countersignature");
-        if let Some((_, signers)) = opened.ok().filter(|(said, _)| said.release == release) {
-            rules.pass(
-                RULE,
-                format!(
-                    "countersigned by {} release keys of the customer",
-                    signers.len()
-                ),
-            );
-            return Ok(());
-        }
+    let (have, needed) = countersignatures::progress(case.site, root, release)?;
+    if have as u64 >= needed {
+        let detail = format!("countersigned by {have} release keys of the customer");
+        rules.pass(RULE, detail);
+    } else {
+        let detail = format!(
+            "{needed} release keys of the customer have to have signed it too, {have} have"
+        );
+        rules.deny(RULE, Code::CountersignatureMissing, detail);
     }
-    let detail = format!(
-        "{} release keys of the customer have to have signed it too",
-        role.threshold
-    );
-    rules.deny(RULE, Code::CountersignatureMissing, detail);
     Ok(())
 }
 

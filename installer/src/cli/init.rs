@@ -1,12 +1,12 @@
 //! `init`: makes a site.
 
-use std::{fs::File, io::Read as _, path::PathBuf};
+use std::{fmt::Write as _, fs::File, io::Read as _, path::PathBuf};
 
 use clap::ValueEnum;
 use sealift_verifier::{digest::Digest, limits, release::Mode};
 use serde_json::json;
 
-use super::{Answer, Failed, Scene};
+use super::{Answer, Failed, Scene, read_small};
 use crate::{
     error::Error,
     init::{self, Options},
@@ -22,6 +22,12 @@ pub(super) struct Args {
     /// The SHA-256 of the root file, as the vendor told it
     #[arg(long, value_name = "HEX")]
     fingerprint: Option<Digest>,
+    /// The customer's own root file, whose keys sign the site's policy and count beside the vendor's
+    #[arg(long, value_name = "FILE", requires = "customer_fingerprint")]
+    customer_root: Option<PathBuf>,
+    /// The SHA-256 of the customer's root file
+    #[arg(long, value_name = "HEX", requires = "customer_root")]
+    customer_fingerprint: Option<Digest>,
     /// Whether what is expired by the local clock is refused, or only what is by signed times
     #[arg(long, value_enum, default_value_t = Clock::Enforce)]
     clock: Clock,
@@ -50,10 +56,18 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     File::open(&args.root_file)
         .and_then(|file| file.take(limits::METADATA_BYTES).read_to_end(&mut root))
         .map_err(named)?;
+    let customer = args.customer_root.as_ref().zip(args.customer_fingerprint);
+    let customer = customer
+        .map(|(path, fingerprint)| {
+            let (bytes, _) = read_small(path, limits::METADATA_BYTES)?;
+            Ok::<_, Error>((bytes, fingerprint))
+        })
+        .transpose()?;
     let hook = args.activate_hook.as_ref().map(std::path::absolute);
     let options = Options {
         root,
         fingerprint: args.fingerprint,
+        customer,
         clock: match args.clock {
             Clock::Enforce => ClockPolicy::Enforce,
             Clock::Approve => ClockPolicy::Approve,
@@ -72,6 +86,13 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         "site {} made in {folder}\ntrusted root: version {}, fingerprint {fingerprint}\n",
         state.site, state.trust.root
     );
+    if let Some(customer) = &state.trust.customer {
+        let _ = writeln!(
+            text,
+            "customer's root: version {}, fingerprint {}",
+            customer.version, customer.digest
+        );
+    }
     if state.trust.development {
         text.push_str(super::status::DEVELOPMENT);
     }
@@ -79,6 +100,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         "site": state.site,
         "state-folder": folder,
         "root": { "version": state.trust.root, "fingerprint": fingerprint },
+        "customer-root": state.trust.customer.as_ref().map(super::trust::root_json),
         "mode": state.mode,
         "development": state.trust.development,
     });

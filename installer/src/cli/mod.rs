@@ -5,6 +5,7 @@ mod apply;
 mod approval;
 mod audit;
 mod completions;
+mod countersignature;
 pub mod exit;
 mod export;
 mod facts;
@@ -27,6 +28,7 @@ mod request;
 mod rollback;
 mod sbom;
 mod status;
+mod trust;
 
 use std::{
     ffi::OsString,
@@ -94,6 +96,8 @@ enum Command {
     Key(key::Args),
     Audit(audit::Args),
     Report(report::Args),
+    Countersignature(countersignature::Args),
+    Trust(trust::Args),
     Sbom(sbom::Args),
     Notices(notices::Args),
     Fsck(fsck::Args),
@@ -202,7 +206,12 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn site(&self) -> Result<Site> {
-        Site::open(&self.state)
+        let site = Site::open(&self.state)?;
+        for damage in site.damage() {
+            let note = &self.context.progress;
+            note.note(&format!("{damage}: see `fsck`"));
+        }
+        Ok(site)
     }
 
     /// Locks the site for `command` and finishes or undoes what was interrupted.
@@ -261,6 +270,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::Key(args) => key::run(args, &scene),
         Command::Report(args) => report::run(args, &scene),
         Command::Audit(args) => audit::run(args, &scene, cli.output, world.out),
+        Command::Countersignature(args) => countersignature::run(args, &scene),
+        Command::Trust(args) => trust::run(args, &scene),
         Command::Sbom(args) => sbom::run(args, &scene),
         Command::Notices(args) => notices::run(args, &scene),
         Command::Fsck(args) => fsck::run(args, &scene),

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use sealift_verifier::policy::{FORMAT, Policy, RULES};
 use serde::Serialize;
 
-use super::{Answer, Failed, Scene, policy::files, to_json};
+use sealift_keys::policy::gather;
+
+use super::{Answer, Failed, Scene, to_json};
 use crate::{
     error::{Code, Error, Result},
     policy::SitePolicy,

@@ -1,6 +1,6 @@
 //! `status`: what the site is and what it runs.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use sealift_keys::key_file::PublicKey;
 use sealift_verifier::{error::printable, release::Release};
@@ -10,8 +10,12 @@ use super::{Answer, Failed, Scene, pin, to_json};
 use crate::{
     audit::show::{self, Summary},
     error::{Denial, Result},
-    generation, rollback, site_key,
-    state::{ClockPolicy, State},
+    generation, policy,
+    revoked::{Revocations, Revoked},
+    rollback::{self, Way},
+    site_key,
+    state::{ClockPolicy, Generation, State},
+    twice::Damage,
 };
 
 /// What is said wherever a root for development is trusted.
@@ -24,10 +28,29 @@ pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.site()?;
-    let previous = site.state().previous();
     // Status is for bad days too: a damaged generation says nothing here, and `fsck` tells.
-    let closed = previous.and_then(|number| rollback::denials(&site, number).ok());
+    let way = rollback::way(&site).unwrap_or_else(|_| Way {
+        to: site.state().previous(),
+        skipped: Vec::new(),
+    });
+    let closed = way
+        .to
+        .and_then(|number| rollback::denials(&site, number).ok());
+    let revocations = Revocations::of_site(&site).ok();
+    let revoked = |generation: &Generation| {
+        let revoked = revocations.as_ref()?.of(generation.release);
+        (!revoked.is_empty()).then_some((generation.number, revoked))
+    };
     let known = Known {
+        revoked: site
+            .state()
+            .generations
+            .iter()
+            .filter_map(revoked)
+            .collect(),
+        warning: policy::outdated(&site).unwrap_or_else(|e| Some(e.to_string())),
+        damage: site.damage(),
+        way,
         folder: site.dir().path().display().to_string(),
         interrupted: site.interrupted()?.map(|phase| phase.describe()),
         release: generation::running(&site).ok().flatten(),
@@ -55,8 +78,15 @@ struct Known<'a> {
     audit: Result<Option<Summary>>,
     /// What runs.
     release: Option<Release>,
+    /// Where a rollback leads.
+    way: Way,
     /// What speaks against a rollback.
     closed: Vec<Denial>,
+    /// Kept generations whose release was taken back.
+    revoked: BTreeMap<u64, Vec<Revoked>>,
+    /// What is wrong with the policy.
+    warning: Option<String>,
+    damage: &'a [Damage],
 }
 
 fn text(known: &Known<'_>) -> String {
@@ -78,31 +108,27 @@ fn text(known: &Known<'_>) -> String {
                 ),
             );
             line("release digest", running.release.to_string());
+            for revoked in known.revoked.get(&running.number).into_iter().flatten() {
+                line("revoked", printable(&revoked.to_string()));
+            }
             if let Some(severity) = known.release.as_ref().and_then(|r| r.severity) {
                 line("severity", severity.to_string());
             }
         }
         _ => line("running", "nothing".into()),
     }
-    if let Some(previous) = state.previous() {
+    for (number, revoked) in &known.way.skipped {
+        let revoked = printable(&revoked.to_string());
+        line("no rollback to", format!("generation {number}: {revoked}"));
+    }
+    if let Some(previous) = known.way.to {
         line("rollback to", format!("generation {previous}"));
         for denial in &known.closed {
             line("", format!("refused: {}", printable(&denial.detail)));
         }
     }
     for generation in &state.generations {
-        let current = if state.current == Some(generation.number) {
-            ", current"
-        } else {
-            ""
-        };
-        line(
-            "kept",
-            format!(
-                "generation {}, {}, committed {}{current}",
-                generation.number, generation.version, generation.committed
-            ),
-        );
+        line("kept", kept(known, generation));
     }
     if let Some(floor) = &state.security_floor {
         line("security floor", floor.to_string());
@@ -117,6 +143,15 @@ fn text(known: &Known<'_>) -> String {
         "trusted root",
         format!("version {}, fingerprint {}", trust.root, trust.root_digest),
     );
+    if let Some(customer) = &trust.customer {
+        line(
+            "customer's root",
+            format!(
+                "version {}, fingerprint {}",
+                customer.version, customer.digest
+            ),
+        );
+    }
     if let Some(newest) = &trust.newest {
         line("release counter", newest.counter.to_string());
     }
@@ -148,6 +183,12 @@ fn text(known: &Known<'_>) -> String {
         ),
         Err(e) => line("audit log", printable(&e.to_string())),
     }
+    if let Some(warning) = &known.warning {
+        line("warning", printable(warning));
+    }
+    for damage in known.damage {
+        line("damaged", printable(&damage.to_string()));
+    }
     if let Some(what) = &known.interrupted {
         line(
             "interrupted",
@@ -160,14 +201,35 @@ fn text(known: &Known<'_>) -> String {
     text
 }
 
+fn kept(known: &Known<'_>, generation: &Generation) -> String {
+    let mut text = format!(
+        "generation {}, {}, committed {}",
+        generation.number, generation.version, generation.committed
+    );
+    if known.state.current == Some(generation.number) {
+        text.push_str(", current");
+    }
+    if known.revoked.contains_key(&generation.number) {
+        text.push_str(", revoked");
+    }
+    text
+}
+
 fn json(known: &Known<'_>) -> Value {
     let state = known.state;
     let trust = &state.trust;
+    let generation = |generation: &Generation| {
+        let mut json = to_json(generation);
+        if let Some(revoked) = known.revoked.get(&generation.number) {
+            json["revoked"] = to_json(revoked);
+        }
+        json
+    };
     json!({
         "site": state.site,
         "state-folder": known.folder,
         "product": state.product,
-        "current": state.running().map(to_json),
+        "current": state.running().map(generation),
         "release": known.release.as_ref().map(|release| json!({
             "type": release.release_type,
             "mode": release.mode,
@@ -175,16 +237,24 @@ fn json(known: &Known<'_>) -> Value {
             "fixes": release.fixes,
             "changes": release.changes,
         })),
-        "previous": state.previous(),
+        "previous": known.way.to,
+        "skipped": known.way.skipped.iter().map(|(number, revoked)| json!({
+            "generation": number,
+            "by": revoked.by,
+            "reason": revoked.reason,
+        })).collect::<Vec<_>>(),
         "previous-denials": known.closed.iter().map(|denial| json!({
             "code": denial.code.name(),
             "message": denial.detail,
         })).collect::<Vec<_>>(),
-        "generations": state.generations,
+        "generations": state.generations.iter().map(generation).collect::<Vec<_>>(),
         "security-floor": state.security_floor,
         "mode": state.mode,
         "pins": state.pins,
         "root": { "version": trust.root, "fingerprint": trust.root_digest },
+        "customer-root": trust.customer.as_ref().map(super::trust::root_json),
+        "policy-warning": known.warning,
+        "damage": known.damage,
         "counter": trust.newest.as_ref().map(|newest| newest.counter),
         "time": trust.time,
         "clock": state.clock,

@@ -152,17 +152,20 @@ impl<'d> Writer<'d> {
     /// Replaces a small file durably: written beside it, synced, renamed over it, the folder synced. After
     /// a crash at any point it has its old or its new content.
     pub fn replace(self, at: At<'_>, bytes: &[u8]) -> Result<(), ReplaceError> {
-        let name = temporary(at.name);
-        let beside = at.dir.at(&name);
-        let write = || {
-            self.remove_file(beside)?;
-            self.create(beside, 0o644, &mut |file| file.write_all(bytes))?;
-            self.sync_file(beside)?;
-            self.rename(beside, at)
-        };
-        write().map_err(ReplaceError::Unchanged)?;
+        self.put(at, bytes).map_err(ReplaceError::Unchanged)?;
         self.sync_dir(at.dir)
             .map_err(ReplaceError::DurabilityUnknown)
+    }
+
+    /// Replaces a small file as [`Writer::replace`] does, but leaves it to the caller to sync the folder: until then
+    /// a crash may bring the old content back. An error leaves the old content.
+    pub fn put(self, at: At<'_>, bytes: &[u8]) -> Result<()> {
+        let name = temporary(at.name);
+        let beside = at.dir.at(&name);
+        self.remove_file(beside)?;
+        self.create(beside, 0o644, &mut |file| file.write_all(bytes))?;
+        self.sync_file(beside)?;
+        self.rename(beside, at)
     }
 
     /// Writes a file that nobody has seen before, durably: beside its place, synced, renamed there.

@@ -23,10 +23,14 @@ use crate::{
     disk::{Dir, Kind, Status},
     error::{Error, Result},
     generation::{self, Contents, Item},
-    site::{self, CURRENT, Context, GENERATIONS, KNOWN, Ready, STORE, TRASH, TRUST, folder_name},
+    site::{
+        self, CURRENT, Context, GENERATIONS, KNOWN, Ready, STORE, TRASH, TRUST, TRUST_COPY,
+        folder_name,
+    },
     site_key,
     state::Generation,
     store::{Form, Needs, Store, file_name, parse_name},
+    twice,
 };
 
 /// What a check found, with what a repair has to know.
@@ -137,8 +141,8 @@ fn check_top(site: &Ready<'_>, found: &mut Findings) -> Result<()> {
         );
         found.add(problem.file, what);
     }
-    if let Err(e) = site.trust() {
-        found.add(TRUST, e.to_string());
+    for damage in twice::damaged_trust(site.dir(), &state.trust) {
+        found.add(damage.path, damage.problem);
     }
     let list = |folder: &str| -> Result<Vec<String>> {
         let found = site.dir().dir(folder)?.list()?;
@@ -160,8 +164,10 @@ fn check_top(site: &Ready<'_>, found: &mut Findings) -> Result<()> {
         .iter()
         .map(|g| folder_name(g.number))
         .collect();
+    let trusted: Vec<String> = state.trust.files().into_iter().map(|(n, _)| n).collect();
     for (folder, expected) in [
-        (TRUST, state.trust.files()),
+        (TRUST, trusted.clone()),
+        (TRUST_COPY, trusted),
         (GENERATIONS, kept),
         (TRASH, Vec::new()),
     ] {

@@ -20,10 +20,7 @@ use crate::{
     error::{Error, Result},
     generation::{self, Item},
     journal::Phase,
-    site::{
-        self, BUNDLE, CURRENT, Context, GENERATIONS, Ready, TRASH, folder_name, root_file,
-        snapshot_file, timestamp_file,
-    },
+    site::{self, BUNDLE, CURRENT, Context, GENERATIONS, Ready, TRASH, folder_name},
     state::{Generation, head_digest},
     store::{Form, Store, file_name},
 };
@@ -101,13 +98,7 @@ fn repair_head(site: &Ready<'_>, generation: &Generation, authentic: &Authentic)
 
 /// Puts trusted metadata back that is the bundle's own.
 fn repair_trust(site: &Ready<'_>, authentic: &Authentic) -> Result<()> {
-    let trust = &site.state().trust;
-    let mut wanted = vec![(root_file(trust.root), trust.root_digest)];
-    if let Some(newest) = &trust.newest {
-        wanted.push((timestamp_file(newest.timestamp), newest.timestamp));
-        wanted.push((snapshot_file(newest.snapshot), newest.snapshot));
-    }
-    for (name, digest) in wanted {
+    for (name, digest) in site.state().trust.files() {
         let found = authentic
             .head()
             .iter()

@@ -217,6 +217,37 @@ pub fn set(
     Ok(state)
 }
 
+/// Why the policy that holds is not the customer's by the root that is trusted now; nothing if it is, or if there is
+/// none of either. It goes on to hold: without it, the site would be without its owner's rules.
+pub fn outdated(site: &Site) -> Result<Option<String>> {
+    let (Some(state), Some(root)) = (&site.state().policy, site.customer_root()?) else {
+        return Ok(None);
+    };
+    let version = state.version;
+    if !state.signed {
+        return Ok(Some(format!(
+            "policy {version} is not signed, and the site has a root of the customer: set a signed one"
+        )));
+    }
+    let bytes = site
+        .dir()
+        .read(format!("{POLICY}/{}", file_name(state.digest)), LIMIT)?;
+    let role = root
+        .sealift
+        .as_ref()
+        .and_then(|roles| roles.policy.as_ref());
+    let counts = role.is_some_and(|role| {
+        let envelope = Envelope::parse(&bytes, POLICY);
+        envelope.is_ok_and(|e| e.open::<Policy>(&root.keys, role, POLICY).is_ok())
+    });
+    Ok((!counts).then(|| {
+        format!(
+            "policy {version} is signed by keys that root {} of the customer does not list: it goes on to hold, set one that is signed anew",
+            root.version
+        )
+    }))
+}
+
 /// Removes policies that do not hold.
 fn sweep(site: &Ready<'_>) -> Result<()> {
     let dir = site.dir().dir(POLICY)?;

@@ -109,7 +109,8 @@ struct ExtractArguments {
     /// The bundle
     bundle: PathBuf,
     /// What is taken out: a capability (core/api), an artifact (core/api/server), `images`, `notices`,
-    /// `sbom`, `release.json`, `provenance.json`, `sha256:HEX` for one blob, or `all`
+    /// `sbom`, `metadata` for sites that are to trust it without the payload, `release.json`, `provenance.json`,
+    /// `sha256:HEX` for one blob, or `all`
     item: String,
     /// The folder that it is put into, under the names that it has at a site; made if it is not there.
     /// Nothing in it is overwritten

@@ -16,7 +16,7 @@ pub use metadata::{
     Timestamp,
 };
 pub use signed::{Signature, Signed};
-pub use threshold::{ED25519, KeyHolder, Scheme, verify_threshold};
+pub use threshold::{ED25519, KeyHolder, Scheme, verify_threshold, verify_together};
 pub use trusted::TrustedSet;
 
 /// The four roles that every repository has (TUF 2.1).

@@ -63,6 +63,18 @@ pub fn verify_threshold(
     schemes: &[Scheme],
     subject: &str,
 ) -> Result<Vec<KeyHolder>> {
+    verify_together(keys, role, &[(message, signatures)], schemes, subject)
+}
+
+/// [`verify_threshold`] of several messages with their signatures, where each key counts once whichever of them it
+/// has signed. Whoever calls this knows that all of them say the same.
+pub fn verify_together(
+    keys: &BTreeMap<String, Key>,
+    role: &Role,
+    signed: &[(&[u8], &[Signature])],
+    schemes: &[Scheme],
+    subject: &str,
+) -> Result<Vec<KeyHolder>> {
     if role.threshold == 0 {
         return Err(Error::new(
             Code::ThresholdInvalid,
@@ -72,7 +84,10 @@ pub fn verify_threshold(
     }
     let mut counted = BTreeSet::new();
     let mut holders = Vec::new();
-    for signature in signatures {
+    let each = signed
+        .iter()
+        .flat_map(|(message, signatures)| signatures.iter().map(move |s| (*message, s)));
+    for (message, signature) in each {
         let entitled = role.keyids.contains(&signature.keyid);
         let Some(key) = keys.get(&signature.keyid).filter(|_| entitled) else {
             continue;
