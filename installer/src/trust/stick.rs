@@ -153,12 +153,12 @@ impl Stick {
                 Some((CUSTOMER, name)) => (true, name),
                 Some(_) => (false, ""),
             };
-            let Some(place) = Place::of(name) else {
-                // In a bundle, the payload begins where the metadata ends.
-                if found.is_empty() {
-                    continue;
-                }
+            // In a bundle, the payload begins here.
+            if path == "release.json" {
                 break;
+            }
+            let Some(place) = Place::of(name) else {
+                continue;
             };
             let mut bytes = Vec::new();
             entry

@@ -25,5 +25,6 @@ mod site_pins;
 mod size;
 mod story;
 mod token;
+mod trust;
 mod tuf;
 mod workspace;

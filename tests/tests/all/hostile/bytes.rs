@@ -178,6 +178,7 @@ fn a_sample_of_changed_bytes_is_refused_by_every_program() {
             .without("lock")
             .without("audit")
             .without("state.json")
+            .without("state.copy.json")
     };
     let before = kept(site.listing());
     let path = sandbox.join("x.bundle");

@@ -42,7 +42,10 @@ impl Verdict {
         match (entry, &self.error) {
             ("extract", None) => line.starts_with("+ ") && line.contains("/a/b/c/d/out"),
             ("apply", None) => line.contains(" site-"),
-            _ => self.recorded && line.contains("/state/state.json "),
+            _ => {
+                let state = ["/state/state.json ", "/state/state.copy.json "];
+                self.recorded && state.iter().any(|path| line.contains(path))
+            }
         }
     }
 }
