@@ -73,6 +73,10 @@ fn trusted_root() -> Vec<u8> {
         root_threshold: 1,
         release_keys: 1,
         release_threshold: 1,
+        license_keys: 1,
+        license_threshold: 1,
+        policy_keys: 0,
+        policy_threshold: 1,
         development: true,
         expires: Time::from_unix(4_000_000_000).unwrap(),
     };
