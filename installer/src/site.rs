@@ -428,7 +428,12 @@ impl<'d> Ready<'d> {
     pub fn sweep_trusted(&self) -> Result<()> {
         let kept = self.site.state.trust.files();
         for folder in [TRUST, TRUST_COPY] {
-            let dir = self.site.dir.dir(folder)?;
+            let dir = match self.site.dir.dir(folder) {
+                Ok(dir) => dir,
+                // Lost; it is made anew when what is kept twice is restored.
+                Err(e) if e.is_not_found() => continue,
+                Err(e) => return Err(e),
+            };
             for (name, _) in dir.list()? {
                 if !kept.iter().any(|(kept, _)| name == kept.as_str()) {
                     self.writer.remove_file(dir.at(&name))?;

@@ -98,8 +98,8 @@ fn problem(error: &Error) -> String {
         Error::Own(own) => own.subject(),
         _ => "",
     };
-    let detail = told.strip_prefix(subject).unwrap_or(&told);
-    detail.trim_start_matches(": ").to_owned()
+    // What a reader of JSON says names the file once more.
+    told.trim_start_matches(&format!("{subject}: ")).to_owned()
 }
 
 /// Writes the state: the first file is the commit point, the second follows. A crash between the two leaves the

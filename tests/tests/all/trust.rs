@@ -36,14 +36,10 @@ impl Keys {
             sandbox: sandbox.clone(),
             folder: sandbox.join(name),
         };
-        keys.run(
-            args!["init", keys.folder, "--dev", "--license-keys", "0"]
-                .iter()
-                .chain(&args!["--policy-keys", "1"])
-                .cloned()
-                .chain(more.iter().map(Into::into)),
-        )
-        .ok();
+        let mut args = args!["init", keys.folder, "--dev", "--license-keys", "0"].to_vec();
+        args.extend(args!["--policy-keys", "1"]);
+        args.extend(more.iter().map(Into::into));
+        keys.run(args).ok();
         keys
     }
 

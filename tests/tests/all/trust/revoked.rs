@@ -2,7 +2,7 @@
 
 use sealift_tests::{args, sandbox::Sandbox, site::Site, vendor::Vendor};
 
-use super::{Keys, digest, draft, release, update};
+use super::{Keys, digest, release, update};
 
 #[test]
 fn a_revoked_release_is_flagged_refused_and_no_way_back() {
@@ -109,7 +109,10 @@ fn an_upgrade_that_fails_goes_back_even_to_a_revoked_release() {
     site.apply(&first).ok();
     keys.revoke(&revoked);
     // It brings the root that takes back what runs, and then is not healthy.
-    let bad = draft(&vendor, "1.1.0", 2)
+    let bad = vendor
+        .release("1.1.0", 2)
+        .capability("a/b", "service")
+        .file("f", "1.1.0")
         .program("bin/check", "exit 1")
         .healthy_if("bin/check")
         .build();
