@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 
+use sealift_verifier::digest::Digest;
+
 use super::entry::{Entry, Line, Outcome, Phase, RuleResult, Verdict};
 
-/// Characters that a field of CEF may have at least (ArcSight, "CEF Implementation Standard", extension dictionary).
+/// Characters that a field of CEF may have at least (`ArcSight`, "CEF Implementation Standard", extension dictionary).
 const CEF_TEXT: usize = 1023;
 /// The same for fields that sites may use for their own (`cs1` and so on).
 const CEF_OWN: usize = 4000;
@@ -120,12 +122,12 @@ fn details(line: &Line) -> Vec<(&'static str, String)> {
             "release",
             release.map(|r| r.digest.to_hex()).unwrap_or_default(),
         ),
-        ("plan", entry.plan.map(|p| p.to_hex()).unwrap_or_default()),
+        ("plan", entry.plan.map(Digest::to_hex).unwrap_or_default()),
         ("rules", rules.join("; ")),
         ("signedBy", signed.join("; ")),
         (
             "previous",
-            line.previous.map(|p| p.to_hex()).unwrap_or_default(),
+            line.previous.map(Digest::to_hex).unwrap_or_default(),
         ),
         ("generation", number(entry.generation)),
         ("from", number(entry.from)),
@@ -254,7 +256,7 @@ mod tests {
                 r"rt=1800000000000 externalId=7 deviceExternalId=s cat=decision suid=0 suser=root outcome=refused ",
                 r"reason=x\=1 y\=2 | \\n ",
                 r#"msg=refusal of apply refused: a|b\\c\="d"]e: x\=1 y\=2 | \\n "#,
-                "cs6Label=previous cs6=2b2d99c4042118ed88e2d21a25f3fbdc2c42bc4c8b1d0d8f17bf61a3e2a8ba24"
+                "cs6Label=previous cs6=6db7d803e74f1ffa7d8f5adc0bf95b3e15bf4c8373fffadf546227cc6c6742cb"
             )
         );
     }
@@ -270,7 +272,7 @@ mod tests {
                 r#""]"#,
                 r#"[audit@32473 sequence="7" site="s" phase="decision" uid="0" user="root" login="alice" of="apply" "#,
                 r#"outcome="refused" subject="a|b\\c=\"d\"\]e" timeBound="2023-11-14T22:13:20Z" previous=""#,
-                "2b2d99c4042118ed88e2d21a25f3fbdc2c42bc4c8b1d0d8f17bf61a3e2a8ba24",
+                "6db7d803e74f1ffa7d8f5adc0bf95b3e15bf4c8373fffadf546227cc6c6742cb",
                 "\"] \u{feff}refusal of apply refused: a|b\\c=\"d\"]e: x=1 y=2 | \\n"
             )
         );

@@ -53,6 +53,9 @@ pub struct Damaged {
     pub problem: String,
 }
 
+/// An entry with its bytes, or a line that is none.
+type Read<'a> = Result<(&'a Line, &'a [u8]), Damaged>;
+
 /// The entries that a filter takes, in the order of the log. Nothing of them is kept in memory.
 pub struct Selection {
     file: Option<File>,
@@ -114,10 +117,7 @@ impl Selection {
         })
     }
 
-    fn walk(
-        &mut self,
-        each: &mut dyn FnMut(Result<(&Line, &[u8]), Damaged>) -> io::Result<()>,
-    ) -> Result<()> {
+    fn walk(&mut self, each: &mut dyn FnMut(Read<'_>) -> io::Result<()>) -> Result<()> {
         let error = |e| Error::io(format!("{FOLDER}/{LOG}"), e);
         let Some(file) = &mut self.file else {
             return Ok(());

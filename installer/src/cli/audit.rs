@@ -395,13 +395,13 @@ fn write_file(
     let (dir, name) = Dir::of_file(path)?;
     let mut failed = None;
     let write = &mut |file: &mut File| {
-        let mut file = BufWriter::new(file);
-        fill(&mut file).map_err(|e| {
+        let mut buffered = BufWriter::new(file);
+        fill(&mut buffered).map_err(|e| {
             let text = e.to_string();
             failed = Some(e);
             io::Error::other(text)
         })?;
-        file.flush()
+        buffered.flush()
     };
     let written = Writer::new(scene.disk).publish(dir.at(name), 0o644, write);
     match failed {
