@@ -226,10 +226,10 @@ fn envelopes_of_securesystemslib_are_read_and_verified() {
         };
         let envelope = Envelope::parse(text("envelope").as_bytes(), "theirs").unwrap();
         let (found, signers) = envelope
-            .verify(payload_type, &root, &role, "theirs")
+            .verify(payload_type, &root.keys, &role, "theirs")
             .unwrap();
         assert_eq!((found.as_bytes(), signers.len()), (payload, 1));
-        let other = envelope.verify("text/html", &root, &role, "theirs");
+        let other = envelope.verify("text/html", &root.keys, &role, "theirs");
         assert_eq!(other.err().map(|e| e.kind()), Some(Code::BadMetadata));
     }
 }
