@@ -70,10 +70,12 @@ fn no_byte_of_either_file_changes_without_being_noticed_and_the_other_one_counts
         whole.first_root().unwrap(),
         whole.customer_root_bytes().unwrap(),
     );
-    for path in pairs(&site).into_iter().flatten() {
+    let pairs = pairs(&site).into_iter();
+    // Of the second ones, which have the same bytes, every seventh.
+    for (path, step) in pairs.flat_map(|[first, second]| [(first, 1), (second, 7)]) {
         let file = site.state().join(&path);
         let bytes = sandbox::read(&file);
-        for at in 0..bytes.len() {
+        for at in (0..bytes.len()).step_by(step) {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << (at % 8);
             fs::write(&file, &flipped).unwrap();
@@ -316,15 +318,7 @@ fn a_restoration_that_is_cut_loses_nothing() {
     let (sandbox, site, vendor) = scene();
     let roots = Keys::of(&vendor);
     roots.rotate(&[&["renew", "--expires", "2033-01-01T00:00:00Z"]]);
-    for (number, path) in [
-        "state.json",
-        "state.copy.json",
-        "trust/2.root.json",
-        "trust.copy/2.root.json",
-    ]
-    .iter()
-    .enumerate()
-    {
+    for (number, path) in ["state.json", "trust.copy/2.root.json"].iter().enumerate() {
         let site = site.copy(&format!("damaged{number}"));
         fs::write(site.state().join(path), "rotten").unwrap();
         let command = args!["trust", "update", roots.roots()];

@@ -169,6 +169,8 @@ fn a_license_key_that_was_replaced_grants_nothing_any_more() {
             "--product",
             "test",
             "--all",
+            "--feature",
+            "ward=true",
             "--valid-from",
             "2020-01-01T00:00:00Z",
             "--valid-until",
