@@ -215,8 +215,8 @@ pub fn decide(
     grants::revoked(&case, &mut rules);
     let licenses = grants::license(&case, &mut rules)?;
     grants::signatures(&case, &mut rules)?;
-    grants::policy(&case, &mut rules)?;
     grants::vendors(&case, &mut rules);
+    grants::policy(&case, &mut rules)?;
     let configuration = grants::configuration(&case, &mut rules)?;
     promoted::promotion(&case, &mut rules)?;
     let forced = schedule::channel(&case, &mut rules);
