@@ -66,7 +66,7 @@ impl Keys {
     /// Makes the next root with these changes: a verb of `root`, its option, and what it is about.
     #[track_caller]
     fn rotate(&self, changes: &[&[&str]]) -> u64 {
-        let next = (1..).find(|n| !self.root(*n).exists()).unwrap();
+        let next = (1..100).find(|n| !self.root(*n).exists()).unwrap();
         let roots = self.roots();
         for change in changes {
             let (verb, rest) = change.split_first().unwrap();

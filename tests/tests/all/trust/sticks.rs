@@ -152,7 +152,7 @@ fn a_stick_that_does_not_follow_is_refused_and_nothing_of_it_is_taken() {
     };
     let remove = |name: &'static str| {
         change(name, &move |folder| {
-            fs::remove_file(folder.join(name)).unwrap()
+            fs::remove_file(folder.join(name)).unwrap();
         })
     };
     let replace = |name: &str, to: &str, by: std::path::PathBuf| {
