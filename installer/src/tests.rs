@@ -80,7 +80,9 @@ fn trusted_root() -> Vec<u8> {
         development: true,
         expires: Time::from_unix(4_000_000_000).unwrap(),
     };
-    let made = sealift_keys::ceremony::init(&temp.path().join("keys"), &plan, None).unwrap();
+    let given = sealift_keys::ceremony::Given::default();
+    let made =
+        sealift_keys::ceremony::init(&temp.path().join("keys"), &plan, &given, None).unwrap();
     fs::read(made.root).unwrap()
 }
 

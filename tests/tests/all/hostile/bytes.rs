@@ -49,7 +49,7 @@ fn context() -> Context<'static> {
         who: &WHO,
         progress: &Silent,
         overrides: Vec::new(),
-        program: Path::new("/nonexistent"),
+        program: std::path::Path::new("/nonexistent"),
     }
 }
 
