@@ -107,8 +107,8 @@ fn release(vendor: &Vendor, version: &str, counter: u64, fields: &[&str]) -> Pat
     }
     draft
         .capability("core/app", "service")
-        .file("version", version)
         .lines("entitlements = [\"reports\"]\n")
+        .file("version", version)
         .build()
 }
 

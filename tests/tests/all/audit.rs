@@ -278,6 +278,19 @@ fn two_programs_at_once_make_one_chain() {
     assert_eq!(site.status()["pins"].as_array().unwrap().len(), done);
 }
 
+/// Gives a site the state of a program that wrote format 1, once, without these fields.
+fn make_old(site: &Site, without: &[&str]) {
+    let path = site.state().join("state.json");
+    let mut state: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let fields = state.as_object_mut().unwrap();
+    fields.retain(|key, _| {
+        !without.contains(&key.as_str()) && !["checksum", "revision"].contains(&key.as_str())
+    });
+    fields.insert("format".into(), 1.into());
+    fs::write(&path, format!("{state}\n")).unwrap();
+    fs::remove_file(site.state().join("state.copy.json")).unwrap();
+}
+
 #[test]
 fn a_site_of_an_older_program_begins_its_log_when_it_is_needed() {
     let scene = Scene::new(0);
@@ -288,13 +301,7 @@ fn a_site_of_an_older_program_begins_its_log_when_it_is_needed() {
         fs::remove_file(site.state().join(name)).unwrap();
     }
     let path = site.state().join("state.json");
-    let mut state: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    state
-        .as_object_mut()
-        .unwrap()
-        .retain(|key, _| key != "audit" && key != "site-key");
-    fs::write(&path, format!("{state}\n")).unwrap();
-
+    make_old(site, &["audit", "site-key"]);
     site.is_sound();
     assert_eq!(sound(site)["entries"], 0);
     site.installer(args!["key"]).fails_with("state-damaged");

@@ -26,8 +26,8 @@ fn stage() -> Stage {
         .release("2.0.0", 7)
         .field("severity = \"high\"")
         .capability("core/app", "service")
-        .file("version", "2.0.0")
         .lines("license = \"GPL-3.0-only\"\nvendor = \"Acme\"\n")
+        .file("version", "2.0.0")
         .build();
     let site = Site::new(&sandbox, &vendor.root());
     Stage {
@@ -127,14 +127,17 @@ fn what_all_packages_say_counts_beside_the_rules_with_types() {
     );
     assert_eq!(stage.explain(4).text(), first.text(), "the same every time");
 
-    let before = stage.site.listing().without("lock");
+    let before = stage.site.listing().without("lock").without("audit");
     let applied = stage.site.apply(&stage.bundle).exits(4);
     assert!(
         applied.stderr.contains("sealift.a: second"),
         "{}",
         applied.stderr
     );
-    assert_eq!(stage.site.listing().without("lock"), before);
+    assert_eq!(
+        stage.site.listing().without("lock").without("audit"),
+        before
+    );
 
     let nothing = "package sealift.b\nwarn contains \"look\" if input.release.counter == 7\ndeny contains \"x\" if false\n";
     stage.set("", &[("b.rego", nothing)]);
@@ -197,7 +200,7 @@ fn rules_that_cannot_be_evaluated_deny_in_bounded_time() {
     for (number, (rules, told)) in HARMFUL.iter().enumerate() {
         let text = format!("package sealift.harm\n{rules}\n");
         stage.set("", &[("harm.rego", &text)]);
-        let before = stage.site.listing().without("lock");
+        let before = stage.site.listing().without("lock").without("audit");
         let start = Instant::now();
         let explained = stage.explain(4).json();
         // Two seconds of processor time, one of grace, and a machine that does other things too.
@@ -213,7 +216,11 @@ fn rules_that_cannot_be_evaluated_deny_in_bounded_time() {
                 refused.stderr
             );
         }
-        assert_eq!(stage.site.listing().without("lock"), before, "{rules}");
+        assert_eq!(
+            stage.site.listing().without("lock").without("audit"),
+            before,
+            "{rules}"
+        );
     }
 }
 
@@ -304,7 +311,7 @@ fn rules_that_cannot_be_read_are_never_set() {
             "package sealift.x\nwarn contains \"old\" if true\n",
         )],
     );
-    let before = stage.site.listing().without("lock");
+    let before = stage.site.listing().without("lock").without("audit");
     let deep = format!(
         "package sealift.x\ndeny contains \"x\" if {}1{}",
         "(".repeat(20_000),
@@ -321,7 +328,11 @@ fn rules_that_cannot_be_read_are_never_set() {
             .installer(args!["policy", "set", folder])
             .fails_with("policy-invalid");
         assert!(refused.stderr.contains(told), "{told}: {}", refused.stderr);
-        assert_eq!(stage.site.listing().without("lock"), before, "{told}");
+        assert_eq!(
+            stage.site.listing().without("lock").without("audit"),
+            before,
+            "{told}"
+        );
     }
     let explained = stage.explain(0).json();
     assert_eq!(

@@ -198,7 +198,7 @@ fn a_release_for_another_mode_or_machine_is_refused() {
         "",
     );
     let site = Site::with(&sandbox, "site", &vendor.root(), &["--mode", "on-prem"]);
-    let before = site.listing().without("lock");
+    let before = site.listing().without("lock").without("audit");
     let mode = (
         "mode-mismatch",
         "this site runs on-prem, the release is for edge",
@@ -239,7 +239,7 @@ fn a_release_for_another_mode_or_machine_is_refused() {
             assert!(said.stderr.contains(&told), "{told}: {}", said.stderr);
         }
         assert_eq!(
-            site.listing().without("lock"),
+            site.listing().without("lock").without("audit"),
             before,
             "a refusal changes nothing"
         );

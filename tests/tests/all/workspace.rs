@@ -191,6 +191,10 @@ fn the_verifier_neither_signs_nor_spawns_nor_connects() {
             );
             continue;
         }
+        // A file of tests is compiled for tests only, as what follows `#[cfg(test)]` in others.
+        if path.ends_with("tests.rs") {
+            continue;
+        }
         let source = std::fs::read_to_string(&path).unwrap();
         let source = source.split("#[cfg(test)]").next().unwrap();
         for word in [

@@ -6,7 +6,7 @@ use sealift_installer::audit::Line;
 use sealift_tests::{args, site::Site};
 use sealift_verifier::digest::Digest;
 
-use super::{Scene, checkpoints, found, lines, log, pin, place, sound};
+use super::{Scene, checkpoints, found, lines, log, make_old, pin, place, sound};
 
 const LOG: &str = "audit/log.jsonl";
 const CHECKPOINTS: &str = "audit/checkpoints.jsonl";
@@ -253,10 +253,7 @@ fn a_log_that_root_made_anew_is_found_by_a_checkpoint_kept_elsewhere() {
 
     // With the key at hand, another history is made: nothing at the site itself can tell.
     fs::remove_dir_all(site.state().join("audit")).unwrap();
-    let path = site.state().join("state.json");
-    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    state.as_object_mut().unwrap().remove("audit");
-    fs::write(&path, format!("{state}\n")).unwrap();
+    make_old(site, &["audit"]);
     pin(site, 8).ok();
     sound(site);
     let said = site.installer(&verify).fails_with("audit-damaged");
