@@ -43,6 +43,10 @@ pub struct Options {
 
 /// Makes a site in a new or empty folder. The root has to meet its own threshold and, if a fingerprint is
 /// given, to have it.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one step after the other, in the order that a power cut may end them"
+)]
 pub fn init(path: &Path, disk: &dyn Disk, options: &Options, ctx: &Context<'_>) -> Result<Site> {
     let digest = Digest::of(&options.root);
     if let Some(expected) = options.fingerprint.filter(|expected| *expected != digest) {

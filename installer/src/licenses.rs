@@ -49,6 +49,16 @@ pub fn held(site: &Site, root: &Root) -> Result<Vec<Held>> {
     Ok(newest.into_values().collect())
 }
 
+/// What of the site's licenses ends soon, or has ended, a sentence each.
+pub fn expiring(site: &Site, ctx: &Context<'_>) -> Result<Vec<String>> {
+    let at = site.state().judged_by(ctx.now)?;
+    let held = held(site, &site.root()?)?.into_iter();
+    let licenses = held.filter_map(|held| held.license.ok());
+    Ok(licenses
+        .flat_map(|license| license::expiring(&license, at))
+        .collect())
+}
+
 /// Takes a license, if a license key has signed it, it is for this product, and it is not older than the one that it
 /// replaces. Returns what it replaces.
 pub fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str) -> Result<(License, Option<License>)> {

@@ -10,7 +10,7 @@ use super::{Answer, Failed, Scene, pin, to_json};
 use crate::{
     audit::show::{self, Summary},
     error::{Denial, Result},
-    generation, policy,
+    generation, licenses, policy,
     revoked::{Revocations, Revoked},
     rollback::{self, Way},
     site_key,
@@ -49,6 +49,7 @@ pub(super) fn run(_: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
             .filter_map(revoked)
             .collect(),
         warning: policy::outdated(&site).unwrap_or_else(|e| Some(e.to_string())),
+        expiring: licenses::expiring(&site, &scene.context).unwrap_or_default(),
         damage: site.damage(),
         way,
         folder: site.dir().path().display().to_string(),
@@ -86,6 +87,8 @@ struct Known<'a> {
     revoked: BTreeMap<u64, Vec<Revoked>>,
     /// What is wrong with the policy.
     warning: Option<String>,
+    /// What of the licenses ends soon, or has ended.
+    expiring: Vec<String>,
     damage: &'a [Damage],
 }
 
@@ -169,36 +172,52 @@ fn text(known: &Known<'_>) -> String {
     if let Some(hook) = &state.activate_hook {
         line("activate hook", hook.clone());
     }
-    if let Some(id) = known.key.and_then(|key| site_key::id(key).ok()) {
-        line("site key", id);
-    }
-    match &known.audit {
-        Ok(None) => {}
-        Ok(Some(end)) => line(
-            "audit log",
-            format!(
-                "{} entries, the last with the digest {}",
-                end.sequence, end.digest
-            ),
-        ),
-        Err(e) => line("audit log", printable(&e.to_string())),
-    }
-    if let Some(warning) = &known.warning {
-        line("warning", printable(warning));
-    }
-    for damage in known.damage {
-        line("damaged", printable(&damage.to_string()));
-    }
-    if let Some(what) = &known.interrupted {
-        line(
-            "interrupted",
-            format!("{what}; the next command recovers, or run `recover`"),
-        );
+    for (name, value) in watched(known) {
+        line(name, value);
     }
     if trust.development {
         text.push_str(DEVELOPMENT);
     }
     text
+}
+
+/// What somebody should keep an eye on.
+fn watched(known: &Known<'_>) -> Vec<(&'static str, String)> {
+    let state = known.state;
+    let mut lines = Vec::new();
+    if let Some(policy) = &state.policy {
+        let signed = if policy.signed { ", signed" } else { "" };
+        lines.push((
+            "policy",
+            format!(
+                "version {}{signed}, digest {}",
+                policy.version, policy.digest
+            ),
+        ));
+    }
+    let key = known.key.and_then(|key| site_key::id(key).ok());
+    lines.extend(key.map(|id| ("site key", id)));
+    match &known.audit {
+        Ok(None) => {}
+        Ok(Some(end)) => lines.push((
+            "audit log",
+            format!(
+                "{} entries, the last with the digest {}",
+                end.sequence, end.digest
+            ),
+        )),
+        Err(e) => lines.push(("audit log", printable(&e.to_string()))),
+    }
+    let told = known.warning.iter().chain(&known.expiring);
+    lines.extend(told.map(|warning| ("warning", printable(warning))));
+    let damage = known.damage.iter();
+    lines.extend(damage.map(|damage| ("damaged", printable(&damage.to_string()))));
+    let interrupted = known.interrupted.as_ref();
+    lines.extend(interrupted.map(|what| {
+        let text = format!("{what}; the next command recovers, or run `recover`");
+        ("interrupted", text)
+    }));
+    lines
 }
 
 fn kept(known: &Known<'_>, generation: &Generation) -> String {
@@ -268,6 +287,8 @@ fn json(known: &Known<'_>) -> Value {
             Err(e) => json!({ "problem": e.to_string() }),
         },
         "development": trust.development,
+        "policy": state.policy,
+        "license-warnings": known.expiring,
         "interrupted": known.interrupted,
     })
 }

@@ -1,6 +1,11 @@
 //! What rules in Rego are told: one JSON document, described in `docs/policy-input.md` and by
 //! `docs/schemas/policy-input.schema.json`. Keys are added, never renamed or removed. What is not known is left out.
 
+#![expect(
+    clippy::struct_field_names,
+    reason = "the names are those of the document"
+)]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -261,7 +266,7 @@ pub(crate) fn of(case: &Case<'_>, known: Known<'_>) -> Result<Value> {
     let input = Input {
         format: FORMAT,
         site: Site {
-            id: state.site.to_string(),
+            id: state.site.clone(),
             environment: deployment.environment.map(|e| e.to_string()),
             mode: state.mode.map(|mode| mode.to_string()),
             channel: deployment.channel.name().to_owned(),

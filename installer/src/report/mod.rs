@@ -242,14 +242,7 @@ pub fn of(site: &Site, from: Option<Time>, to: Option<Time>, ctx: &Context<'_>) 
     })?;
     report.open_advisories = collected.open(site)?;
     report.summary.close(&report.releases);
-    let at = state.judged_by(ctx.now)?;
-    for held in licenses::held(site, &site.root()?)? {
-        if let Ok(license) = held.license {
-            report
-                .warnings
-                .extend(sealift_verifier::license::expiring(&license, at));
-        }
-    }
+    report.warnings = licenses::expiring(site, ctx)?;
     Ok(report)
 }
 

@@ -89,6 +89,7 @@ fn texts(entries: &[Value], key: &str) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn everything_that_decides_or_changes_is_in_the_log() {
     let sandbox = Sandbox::new();
     let vendor = Vendor::new(&sandbox);

@@ -45,13 +45,9 @@ fn parsed(sandbox: &Sandbox, site: &Site, format: &str) -> Vec<Value> {
         ])
         .ok()
         .json();
-    let joined: String = json["lines"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|l| format!("{}\n", l.as_str().unwrap()))
-        .collect();
-    assert_eq!(joined.as_bytes(), said.stdout);
+    let lines = json["lines"].as_array().unwrap().iter();
+    let lines: Vec<&str> = lines.map(|line| line.as_str().unwrap()).collect();
+    assert_eq!(format!("{}\n", lines.join("\n")).as_bytes(), said.stdout);
     let python = sandbox.python("read_exports.py").args(args![format, out]);
     python.run().ok().json().as_array().unwrap().clone()
 }
