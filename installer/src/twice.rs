@@ -6,7 +6,7 @@
 //! | state | `state.json` | `state.copy.json` | its own checksum; of two that are intact, the one with the higher revision is the truth |
 //! | metadata | `trust/` | `trust.copy/` | the digests in the state |
 //!
-//! Reading takes what is intact and says what is not. Whatever changes the site restores it first ([`restore`]).
+//! Reading takes what is intact and says what is not. Whatever changes the site restores it first (`restore`).
 
 use sealift_verifier::{
     digest::Digest,
