@@ -121,6 +121,12 @@ sealift_verifier::codes! {
     LicenseUnusable = "license-unusable", "ask the vendor for a license for this site and product";
     /// A request, approval or withdrawal that is of no use here.
     ApprovalUnusable = "approval-unusable", "see the people and their keys in `policy show`, and the site's id in `status`";
+    /// An attestation that is of no use here.
+    AttestationUnusable = "attestation-unusable", "see the sites and their keys in `policy show`; the other site's `status` shows its id and key";
+    /// Nobody has said what the deployment is for.
+    EnvironmentMissing = "environment-missing", "say in the policy what the deployment is for: `environment` in `[deployment]`";
+    /// A check of what runs was not passed.
+    CheckFailed = "check-failed", "the attestation says so too, and no site takes the release by it: correct what failed, then attest again";
     /// Something that is not there.
     NotFound = "not-found", "see the list of what is there";
     /// The audit log cannot be written, so that nothing may be done.

@@ -21,20 +21,33 @@ use crate::{
 /// Asks every health check of a release, in its order, until each is answered well or one has failed.
 /// `root` is the folder of the generation.
 pub fn check(release: &Release, root: &Path, generation: u64) -> Result<()> {
+    results(release, root, generation).try_for_each(|(capability, check, result)| {
+        result.map_err(|reason| {
+            let subject = format!("{}, health check {:?}", capability.name, check.name);
+            Error::new(Code::HealthCheckFailed, subject, reason)
+        })
+    })
+}
+
+/// Asks the health checks of a release one after the other, as [`check`] does, and gives what each of them says;
+/// why it failed is fit to be shown.
+pub fn results<'a>(
+    release: &'a Release,
+    root: &'a Path,
+    generation: u64,
+) -> impl Iterator<Item = (&'a Capability, &'a HealthCheck, Result<(), String>)> {
     let begin = Instant::now();
-    for capability in &release.capabilities {
-        for check in &capability.health {
-            watch(check, begin, || ask(capability, check, root, generation)).map_err(|reason| {
-                Error::new(
-                    Code::HealthCheckFailed,
-                    format!("{}, health check {:?}", capability.name, check.name),
-                    // Names and outputs come with the release; no line of ours may begin in them.
-                    printable(&reason),
-                )
-            })?;
-        }
-    }
-    Ok(())
+    let capabilities = release.capabilities.iter();
+    let checks = capabilities.flat_map(|c| c.health.iter().map(move |check| (c, check)));
+    checks.map(move |(capability, check)| {
+        let result = watch(check, begin, || ask(capability, check, root, generation));
+        // Names and outputs come with the release; no line of ours may begin in them.
+        (
+            capability,
+            check,
+            result.map_err(|reason| printable(&reason)),
+        )
+    })
 }
 
 /// Attempts until one succeeds, or as many in a row have failed as the check allows; failures before the

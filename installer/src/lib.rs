@@ -11,6 +11,7 @@ pub mod admission;
 pub mod admit;
 pub mod apply;
 pub mod approvals;
+pub mod attestation;
 pub mod audit;
 pub mod cli;
 pub mod countersignatures;

@@ -132,7 +132,7 @@ pub fn denials(site: &Site, target: u64) -> Result<Vec<Denial>> {
 }
 
 /// A cheap look whether everything is where it should be; only `fsck` looks into it.
-fn check_there(site: &Ready<'_>, number: u64) -> Result<()> {
+pub(crate) fn check_there(site: &Site, number: u64) -> Result<()> {
     let damaged = |what: &str| {
         Error::new(
             Code::GenerationDamaged,

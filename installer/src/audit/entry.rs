@@ -82,6 +82,8 @@ pub enum Action {
     ApprovalRemove,
     /// An attestation was added.
     AttestationAdd,
+    /// An attestation was taken away.
+    AttestationRemove,
     /// The site attested something itself.
     Attest,
     /// What is trusted has changed without a release.

@@ -3,6 +3,8 @@
 
 mod apply;
 mod approval;
+mod attest;
+mod attestation;
 mod audit;
 mod completions;
 mod countersignature;
@@ -93,6 +95,8 @@ enum Command {
     Policy(policy::Args),
     Request(request::Args),
     Approval(approval::Args),
+    Attest(attest::Args),
+    Attestation(attestation::Args),
     Key(key::Args),
     Audit(audit::Args),
     Report(report::Args),
@@ -267,6 +271,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::Policy(args) => policy::run(args, &scene),
         Command::Request(args) => request::run(args, &scene),
         Command::Approval(args) => approval::run(args, &scene),
+        Command::Attest(args) => attest::run(args, &scene),
+        Command::Attestation(args) => attestation::run(args, &scene),
         Command::Key(args) => key::run(args, &scene),
         Command::Report(args) => report::run(args, &scene),
         Command::Audit(args) => audit::run(args, &scene, cli.output, world.out),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use sealift_keys::key_file::PublicKey;
-use sealift_verifier::{error::printable, release::Release};
+use sealift_verifier::{digest::hex, error::printable, release::Release};
 use serde_json::{Value, json};
 
 use super::{Answer, Failed, Scene, pin, to_json};
@@ -195,8 +195,13 @@ fn watched(known: &Known<'_>) -> Vec<(&'static str, String)> {
             ),
         ));
     }
-    let key = known.key.and_then(|key| site_key::id(key).ok());
-    lines.extend(key.map(|id| ("site key", id)));
+    if let Some((key, id)) = known
+        .key
+        .and_then(|key| Some((key, site_key::id(key).ok()?)))
+    {
+        lines.push(("site key", id));
+        lines.push(("public key", hex(&key.to_bytes())));
+    }
     match &known.audit {
         Ok(None) => {}
         Ok(Some(end)) => lines.push((
@@ -281,6 +286,7 @@ fn json(known: &Known<'_>) -> Value {
         "site-key": known.key.map(|key| json!({
             "id": site_key::id(key).ok(),
             "public-key": key.to_pem().ok(),
+            "public-key-hex": hex(&key.to_bytes()),
         })),
         "audit": match &known.audit {
             Ok(end) => to_json(end),
