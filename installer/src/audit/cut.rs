@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{self, Read, Seek as _, SeekFrom, Write as _},
     path::Path,
-    time::Duration,
 };
 
 use sealift_verifier::{
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     disk::{Dir, Writer},
     error::{Code, Error, Result},
+    policy::values::Period,
     site::{Context, Ready},
     site_key,
 };
@@ -54,9 +54,10 @@ pub(super) fn subject(sequence: u64) -> String {
 }
 
 /// The point in time from which entries are kept, for a retention of `keep`.
-pub fn kept_since(keep: Duration, now: Time) -> Result<Time> {
-    let seconds = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
-    Ok(Time::from_unix(now.unix().saturating_sub(seconds).max(0))?)
+pub fn kept_since(keep: Period, now: Time) -> Result<Time> {
+    Ok(Time::from_unix(
+        now.unix().saturating_sub(keep.seconds()).max(0),
+    )?)
 }
 
 /// Takes the entries away that were written before `before`, as far as nothing in between is newer, and after

@@ -106,8 +106,8 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 struct CutArgs {
-    /// Take away what was written before this time
-    #[arg(long, value_name = "TIME", value_parser = time, required_unless_present = "damaged")]
+    /// Take away what was written before this time [default: what `audit.keep` of the policy says]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     before: Option<Time>,
     /// Put away a log that `audit verify` finds damaged, and begin a new one
     #[arg(long, requires = "out", conflicts_with = "before")]
@@ -410,14 +410,24 @@ fn write_file(
     }
 }
 
+/// Nobody has said how long entries are kept.
+fn unlimited() -> Error {
+    let why = "without --before, the policy has to say how long entries are kept, as audit.keep";
+    Error::new(Code::Usage, "audit cut", why)
+}
+
 fn cut(args: &CutArgs, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.ready("audit cut")?;
     let ctx = &scene.context;
-    let removed = match (args.before, &args.out) {
-        (Some(before), to) => cut::cut(&site, before, to.as_deref(), ctx)?,
-        (None, Some(to)) => cut::put_away(&site, to, ctx)?,
-        (None, None) => {
-            return Err(Error::new(Code::Usage, "audit cut", "--damaged needs --out").into());
+    let removed = match (&args.out, args.damaged) {
+        (Some(to), true) => cut::put_away(&site, to, ctx)?,
+        (to, _) => {
+            let keep = || site.policy().map(|policy| policy.rules.audit.keep);
+            let before = match args.before {
+                Some(before) => before,
+                None => cut::kept_since(keep()?.ok_or_else(unlimited)?, ctx.now)?,
+            };
+            cut::cut(&site, before, to.as_deref(), ctx)?
         }
     };
     let text = match removed.last {

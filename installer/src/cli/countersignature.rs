@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Failed, Scene, read_small};
 use crate::{
+    audit::{self, Action, Entry},
     countersignatures::{self, Held},
     error::{Code, Error, Result},
     site::Site,
@@ -42,11 +43,15 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         Command::Add { files } => add(files, scene),
         Command::List => list(scene),
         Command::Remove { digest } => {
-            let site = scene.ready("countersignature")?;
-            if !statements::remove(&site, Kind::Countersignature, *digest)? {
-                let subject = format!("countersignature {digest}");
-                return Err(Error::new(Code::NotFound, subject, "is not here").into());
-            }
+            let mut site = scene.ready("countersignature")?;
+            let subject = format!("countersignature {digest}");
+            let entry = Entry::new(Action::ApprovalRemove).about(&subject);
+            audit::recorded(&mut site, entry, &scene.context, |site| {
+                if statements::remove(site, Kind::Countersignature, *digest)? {
+                    return Ok(());
+                }
+                Err(Error::new(Code::NotFound, &subject, "is not here"))
+            })?;
             Ok(Answer {
                 text: format!("removed: countersignature {digest}\n"),
                 json: json!({ "removed": digest }),
@@ -56,12 +61,15 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
 }
 
 fn add(files: &[PathBuf], scene: &Scene<'_>) -> Result<Answer, Failed> {
-    let site = scene.ready("countersignature")?;
+    let mut site = scene.ready("countersignature")?;
     let mut text = String::new();
     let mut added = Vec::new();
     for file in files {
         let (bytes, name) = read_small(file, statements::LIMIT)?;
-        let held = countersignatures::add(&site, &bytes, &name)?;
+        let entry = Entry::new(Action::ApprovalAdd).about(format!("countersignature {name}"));
+        let held = audit::recorded(&mut site, entry, &scene.context, |site| {
+            countersignatures::add(site, &bytes, &name)
+        })?;
         let (line, json) = describe(&site, &held)?;
         let _ = writeln!(text, "added: {line}");
         added.push(json);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Failed, Scene, read_small, status, to_json};
 use crate::{
+    audit::{self, Action, Entry},
     error::Result,
     state::CustomerRoot,
     trust::{self, Stick},
@@ -47,10 +48,12 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     match &args.command {
         Command::Show => show(scene),
         Command::Customer { file, fingerprint } => {
-            let (bytes, _) = read_small(file, limits::METADATA_BYTES)?;
+            let (bytes, name) = read_small(file, limits::METADATA_BYTES)?;
             let mut site = scene.ready("trust")?;
-            let (root, warnings) =
-                trust::pin_customer(&mut site, &bytes, *fingerprint, &scene.context)?;
+            let entry = Entry::new(Action::TrustUpdate).about(name);
+            let (root, warnings) = audit::recorded(&mut site, entry, &scene.context, |site| {
+                trust::pin_customer(site, &bytes, *fingerprint, &scene.context)
+            })?;
             let mut text = format!(
                 "the customer's root is trusted: version {}, fingerprint {}\n",
                 root.version, root.digest
@@ -62,7 +65,10 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         Command::Update { path } => {
             let stick = Stick::read(path)?;
             let mut site = scene.ready("trust")?;
-            let updated = trust::update(&mut site, &stick, &scene.context)?;
+            let entry = Entry::new(Action::TrustUpdate).about(path.display().to_string());
+            let updated = audit::recorded(&mut site, entry, &scene.context, |site| {
+                trust::update(site, &stick, &scene.context)
+            })?;
             let mut text = if updated.changed {
                 format!("taken: {}\n", updated.describe())
             } else {

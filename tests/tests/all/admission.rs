@@ -1,6 +1,7 @@
 //! Who may install what, and when: licenses, channels, windows and approvals, through the real programs.
 
 mod forgeries;
+mod promotion;
 mod table;
 
 use std::path::{Path, PathBuf};

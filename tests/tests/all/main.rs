@@ -17,6 +17,7 @@ mod interop;
 mod others;
 mod provenance;
 mod rego;
+mod report;
 mod resolve;
 mod sbom;
 mod schemas;

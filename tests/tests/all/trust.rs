@@ -168,5 +168,5 @@ fn update(site: &Site, path: &Path) -> Outcome {
 
 /// Everything in the state folder, but what every look at it changes.
 fn listing(site: &Site) -> sealift_tests::listing::Listing {
-    site.listing().without("lock")
+    site.listing().without("lock").without("audit")
 }
