@@ -48,6 +48,7 @@ pub mod store;
 mod tests;
 pub mod trust;
 pub mod twice;
+pub mod watch;
 pub mod way_back;
 
 pub use error::{Code, Error, Result};

@@ -1,19 +1,26 @@
 //! `sealift-installer`: installs releases at a site, upgrades, survives bad ones and goes back.
 
 use std::{
+    cell::OnceCell,
     io::{self, IsTerminal as _, Write},
+    os::unix::net::UnixStream,
     path::Path,
     process::ExitCode,
     sync::Mutex,
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 use sealift_installer::{
     audit::Who,
     cli::{self, World},
     rego,
 };
 use sealift_verifier::time::Time;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -28,18 +35,11 @@ fn main() -> ExitCode {
         Ok(mut err) => err.write_all(text.as_bytes()),
         Err(_) => Ok(()),
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the only place that reads the clock"
-    )]
-    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let seconds = clock.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    });
-    let Ok(now) = Time::from_unix(seconds) else {
+    let Ok(now) = clock() else {
         let _ = say("error[usage]: the clock is out of all bounds\n");
         return ExitCode::from(2);
     };
+    let signals = OnceCell::new();
     let ask = |question: &str| {
         say(question)?;
         let mut answer = String::new();
@@ -65,6 +65,9 @@ fn main() -> ExitCode {
             err: &err,
             ask: person.then_some(&ask),
             now,
+            // A clock that was set out of all bounds meanwhile says nothing new.
+            clock: &|| clock().unwrap_or(now),
+            pause: &|time| pause(&signals, time),
             who: who(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             disk: &disk,
@@ -77,6 +80,44 @@ fn main() -> ExitCode {
         let _ = say(&format!("mutating calls: {}\n", disk.calls()));
     }
     ExitCode::from(code)
+}
+
+fn clock() -> Result<Time, sealift_verifier::Error> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the only place that reads the clock"
+    )]
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = clock.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    });
+    Time::from_unix(seconds)
+}
+
+/// Waits, and says whether somebody has asked the program to end. The first call takes these signals over: from then
+/// on, they are only heard here.
+fn pause(signals: &OnceCell<UnixStream>, time: Duration) -> io::Result<bool> {
+    let stream = if let Some(stream) = signals.get() {
+        stream
+    } else {
+        let (read, write) = UnixStream::pair()?;
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+        }
+        signals.get_or_init(|| read)
+    };
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        let mut asked = [PollFd::new(stream, PollFlags::IN)];
+        match poll(&mut asked, Some(&timeout)) {
+            // What has come is left there: it is said again to whoever asks again.
+            Ok(heard) => return Ok(heard > 0),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
 }
 
 /// Who runs this, for the audit log: the user that we are, and the one who logged in before becoming it.

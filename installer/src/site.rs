@@ -26,6 +26,7 @@ use crate::{
     state::{CustomerRoot, Generation, State, TrustState},
     store::Store,
     twice::{self, Damage},
+    watch,
 };
 
 /// Where a site is unless somebody says otherwise.
@@ -61,7 +62,7 @@ pub const STATEMENTS: &str = "statements";
 pub const POLICY: &str = "policy";
 
 /// Everything that may lie in a state folder.
-pub const KNOWN: [&str; 15] = [
+pub const KNOWN: [&str; 16] = [
     STATE,
     STATE_COPY,
     TRUST_COPY,
@@ -77,6 +78,7 @@ pub const KNOWN: [&str; 15] = [
     audit::FOLDER,
     site_key::FILE,
     site_key::PUBLIC_FILE,
+    watch::FILE,
 ];
 
 /// A site as somebody looks at it.
@@ -445,7 +447,7 @@ impl<'d> Ready<'d> {
 
     /// Removes what a crash left beside files that are replaced as a whole, and restores what is kept twice.
     pub fn tidy(&self) -> Result<()> {
-        for name in [STATE, STATE_COPY, CURRENT, journal::FILE] {
+        for name in [STATE, STATE_COPY, CURRENT, journal::FILE, watch::FILE] {
             self.writer
                 .remove_file(self.site.dir.at(&format!("{name}.tmp")))?;
         }

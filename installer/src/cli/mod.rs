@@ -31,6 +31,7 @@ mod rollback;
 mod sbom;
 mod status;
 mod trust;
+mod watch;
 
 use std::{
     ffi::OsString,
@@ -38,6 +39,7 @@ use std::{
     io::{self, Read as _, Write},
     path::{Path, PathBuf},
     sync::Mutex,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -108,6 +110,7 @@ enum Command {
     Prune(prune::Args),
     Export(export::Args),
     Recover(recover::Args),
+    Watch(watch::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -153,6 +156,10 @@ impl OverrideArgs {
 /// Asks a person a question and returns what was typed.
 pub type Ask<'a> = &'a dyn Fn(&str) -> io::Result<String>;
 
+/// Waits for some time, and says whether the program is to end. From the first call on, it is not ended in the middle
+/// of anything any more.
+pub type Pause<'a> = &'a dyn Fn(Duration) -> io::Result<bool>;
+
 /// What a program knows from outside and writes to, handed in by its `main`.
 pub struct World<'a> {
     /// Standard output.
@@ -163,6 +170,10 @@ pub struct World<'a> {
     pub ask: Option<Ask<'a>>,
     /// The time by the local clock.
     pub now: Time,
+    /// The same, later.
+    pub clock: &'a dyn Fn() -> Time,
+    /// Waits.
+    pub pause: Pause<'a>,
     /// Who runs the program.
     pub who: Who,
     /// How many threads read, hash and write.
@@ -206,6 +217,8 @@ struct Scene<'a> {
     disk: &'a dyn Disk,
     context: Context<'a>,
     ask: Option<Ask<'a>>,
+    clock: &'a dyn Fn() -> Time,
+    pause: Pause<'a>,
 }
 
 impl<'a> Scene<'a> {
@@ -257,6 +270,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
             program: world.program,
         },
         ask: world.ask,
+        clock: world.clock,
+        pause: world.pause,
     };
     let result = match &cli.command {
         Command::Init(args) => init::run(args, &scene),
@@ -284,6 +299,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::Prune(args) => prune::run(args, &scene),
         Command::Export(args) => export::run(args, &scene),
         Command::Recover(args) => recover::run(args, &scene),
+        Command::Watch(args) => watch::run(args, &scene, cli.output, world.out),
         Command::Completions(args) => Ok(completions::run(args)),
         Command::Man(args) => man::run(args),
     };

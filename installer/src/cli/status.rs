@@ -161,14 +161,7 @@ fn text(known: &Known<'_>) -> String {
     if let Some(time) = trust.time {
         line("not before", format!("{time}, by signed data"));
     }
-    line(
-        "clock",
-        match state.clock {
-            ClockPolicy::Enforce => "enforced".into(),
-            ClockPolicy::Approve => "needs approval".into(),
-            ClockPolicy::Ignore => "ignored".into(),
-        },
-    );
+    line("clock", clock(state.clock).into());
     if let Some(hook) = &state.activate_hook {
         line("activate hook", hook.clone());
     }
@@ -237,6 +230,14 @@ fn kept(known: &Known<'_>, generation: &Generation) -> String {
         text.push_str(", revoked");
     }
     text
+}
+
+fn clock(policy: ClockPolicy) -> &'static str {
+    match policy {
+        ClockPolicy::Enforce => "enforced",
+        ClockPolicy::Approve => "needs approval",
+        ClockPolicy::Ignore => "ignored",
+    }
 }
 
 fn json(known: &Known<'_>) -> Value {

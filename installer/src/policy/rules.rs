@@ -30,6 +30,9 @@ pub struct Rules {
     /// What the deployment is.
     #[serde(default)]
     pub deployment: Deployment,
+    /// What is done about critical corrections.
+    #[serde(default)]
+    pub critical: Critical,
     /// When something may be installed.
     #[serde(default)]
     pub maintenance: Maintenance,
@@ -100,6 +103,15 @@ impl Channel {
             Self::Frozen => "frozen",
         }
     }
+}
+
+/// What is done about releases of severity critical, whatever the channel (ID-1 4.3).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Critical {
+    /// How long after it was first seen such a release is not yet forced; not at all by default.
+    #[serde(default)]
+    pub delay: Period,
 }
 
 /// How many people have to agree.

@@ -370,7 +370,11 @@ fn open(line: &Line, report: &mut Report) -> Place {
             Place::None
         }
         (
-            Action::Request | Action::ApprovalAdd | Action::ApprovalRemove | Action::AttestationAdd,
+            Action::Request
+            | Action::ApprovalAdd
+            | Action::ApprovalRemove
+            | Action::AttestationAdd
+            | Action::AttestationRemove,
             _,
         ) => {
             let at = push(&mut report.approvals, event(line), &mut report.left_out);

@@ -3,6 +3,7 @@
 mod forgeries;
 mod promotion;
 mod table;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
