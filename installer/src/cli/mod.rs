@@ -3,6 +3,7 @@
 
 mod apply;
 mod approval;
+mod approve;
 mod attest;
 mod attestation;
 mod audit;
@@ -43,6 +44,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
+use sealift_keys::cli::{ApproveArgs, WithdrawArgs};
 use sealift_verifier::{
     approval::Override,
     error::{render_json, render_text},
@@ -96,6 +98,8 @@ enum Command {
     License(license::Args),
     Policy(policy::Args),
     Request(request::Args),
+    Approve(ApproveArgs),
+    Withdraw(WithdrawArgs),
     Approval(approval::Args),
     Attest(attest::Args),
     Attestation(attestation::Args),
@@ -285,6 +289,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
         Command::License(args) => license::run(args, &scene),
         Command::Policy(args) => policy::run(args, &scene),
         Command::Request(args) => request::run(args, &scene),
+        Command::Approve(args) => approve::approve(args, &scene),
+        Command::Withdraw(args) => approve::withdraw(args, &scene),
         Command::Approval(args) => approval::run(args, &scene),
         Command::Attest(args) => attest::run(args, &scene),
         Command::Attestation(args) => attestation::run(args, &scene),

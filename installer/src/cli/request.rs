@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 
 use sealift_keys::{
+    approval,
     cli::PassphraseArgs,
-    dsse,
     signer::{self, KeyArgument},
 };
-use sealift_verifier::{
-    approval::{FORMAT, Override, Request, Subject},
-    dsse::{Envelope, Statement as _},
-};
+use sealift_verifier::approval::{FORMAT, Override, Request, Subject};
 use serde_json::json;
 
 use super::{Answer, Failed, Scene, open_bundle, plan as plan_cli, write_new};
@@ -74,13 +71,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     };
     let mut passphrases = args.passphrase.clone().passphrases();
     let signer = signer::open(&args.key, &mut passphrases).map_err(crate::Error::from)?;
-    let unsigned = Envelope::of(&request)?;
-    let envelope = dsse::sign(
-        Request::TYPE,
-        unsigned.payload().to_vec(),
-        &[signer.as_ref()],
-    )
-    .map_err(crate::Error::from)?;
+    let envelope = approval::request(&request, signer.as_ref()).map_err(crate::Error::from)?;
     let bytes = envelope.to_bytes();
     let entry = Entry::new(Action::Request)
         .release(&plan.version, plan.release)
@@ -91,7 +82,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     })?;
     write_new(&args.out, &bytes, scene.disk)?;
     let text = format!(
-        "{who} requests {} {} in {}\nplan digest {}\nsend it to those who approve: sealift-keys approve {}\n",
+        "{who} requests {} {} in {}\nplan digest {}\nsend it to those who approve: sealift-installer approve {}, or sealift-keys approve\n",
         plan.product,
         plan.version,
         args.out.display(),

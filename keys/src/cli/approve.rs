@@ -29,8 +29,8 @@ use crate::{
 ///
 /// Shows the request and asks for a confirmation: approved is exactly this release and this plan at this site, and
 /// of what has to be overridden only what --override names. The approval travels back as a small file.
-#[derive(Debug, clap::Args)]
-pub(super) struct ApproveArgs {
+#[derive(Debug, Clone, clap::Args)]
+pub struct ApproveArgs {
     /// The request, as `sealift-installer request` makes it
     #[arg(value_name = "REQUEST")]
     request: PathBuf,
@@ -62,8 +62,8 @@ pub(super) struct ApproveArgs {
 }
 
 /// Take back what you have approved
-#[derive(Debug, clap::Args)]
-pub(super) struct WithdrawArgs {
+#[derive(Debug, Clone, clap::Args)]
+pub struct WithdrawArgs {
     /// The request that was approved
     #[arg(value_name = "REQUEST")]
     request: PathBuf,
@@ -88,7 +88,8 @@ fn read(path: &Path) -> Result<Asked> {
 }
 
 impl ApproveArgs {
-    pub(super) fn run(self, now: Time, ask: Option<Ask<'_>>) -> Result<Report> {
+    /// Shows the request, asks whoever sits there, unless told not to, and writes the approval.
+    pub fn run(self, now: Time, ask: Option<Ask<'_>>) -> Result<Report> {
         let asked = read(&self.request)?;
         if let Some(key) = &self.requester {
             asked.verify(&signer::read_public(key)?)?;
@@ -179,7 +180,8 @@ fn days_later(now: Time, days: i64) -> Result<Time> {
 }
 
 impl WithdrawArgs {
-    pub(super) fn run(self, now: Time) -> Result<Report> {
+    /// Writes the withdrawal.
+    pub fn run(self, now: Time) -> Result<Report> {
         let asked = read(&self.request)?;
         let (signer, notes) = self.signer.open()?;
         let envelope = asked.withdraw(self.reason, now, signer.as_ref())?;

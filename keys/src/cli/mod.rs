@@ -21,7 +21,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use sealift_verifier::{Failure, error::printable, time::Time};
 use serde_json::{Value, json};
 
-pub use self::shared::PassphraseArgs;
+pub use self::{
+    approve::{ApproveArgs, WithdrawArgs},
+    shared::PassphraseArgs,
+};
 use crate::error::{Error, Result};
 
 /// Keys, signatures and trust roots of a vendor.
@@ -78,11 +81,11 @@ enum Command {
 #[derive(Debug, Default)]
 pub struct Report {
     /// For people, on stdout.
-    text: String,
+    pub text: String,
     /// For programs, on stdout.
-    json: Value,
+    pub json: Value,
     /// For people, on stderr, whatever the form of the output.
-    notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 impl Report {

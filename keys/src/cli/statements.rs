@@ -32,7 +32,7 @@ pub(super) struct SignerArgs {
 }
 
 /// One key that signs.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct OneSignerArgs {
     /// The secret key to sign with: a file, or pkcs11:… for one in a token (RFC 7512)
     #[arg(long, value_name = "KEY")]

@@ -2,6 +2,7 @@
 
 mod forgeries;
 mod promotion;
+mod requests;
 mod table;
 mod watch;
 

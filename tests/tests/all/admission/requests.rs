@@ -1,0 +1,105 @@
+//! A request, what people say of it, and what comes of that, by the commands that people type.
+
+use sealift_tests::program::Said;
+
+use super::*;
+
+/// A key that `sealift-keys` made, and somebody with these roles in the policy.
+fn person(sandbox: &Sandbox, name: &str, roles: &str) -> (PathBuf, String) {
+    let key = sandbox.join(format!("{name}.pem"));
+    let keys = sandbox.program("sealift-keys");
+    keys.args(args!["generate", key, "--dev"]).run().ok();
+    let public = std::fs::read_to_string(sandbox.join(format!("{name}.pub.pem"))).unwrap();
+    let toml = format!(
+        "[[people]]\nname = \"{name}\"\nroles = [{roles}]\nkeys = [\"\"\"{public}\"\"\"]\n"
+    );
+    (key, toml)
+}
+
+#[test]
+fn people_approve_with_either_program_on_any_machine() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let bundle = vendor.release("1.0.0", 1);
+    let bundle = bundle
+        .capability("core/app", "service")
+        .file("version", "1.0.0")
+        .build();
+    let (ada, first) = person(&sandbox, "ada", "\"operator\"");
+    let (bo, second) = person(&sandbox, "bo", "\"approver\"");
+    let (cy, third) = person(&sandbox, "cy", "\"approver\"");
+    let policy = format!("[approvals]\nrequired = 2\n{first}{second}{third}");
+    let site = site(&sandbox, "site", &vendor, &policy);
+    let file = |name: &str| sandbox.join(name);
+    let requested = args![
+        "request",
+        bundle,
+        "--key",
+        ada,
+        "-o",
+        file("request"),
+        "--override",
+        "window"
+    ];
+    site.installer(requested).ok();
+
+    // Where they sit, there is no site.
+    let elsewhere = |arguments: Vec<std::ffi::OsString>| {
+        let installer = sandbox.program("sealift-installer");
+        let nowhere = args!["--state", file("nowhere"), "--output", "json"];
+        installer.args(nowhere).args(arguments).run()
+    };
+    let say = |verb: &str, key: &Path, out: &str| {
+        args![verb, file("request"), "--key", key, "-o", file(out)].to_vec()
+    };
+    // Nobody approves by accident.
+    elsewhere(say("approve", &bo, "bo.approval")).fails_with("confirmation-missing");
+    assert!(!file("bo.approval").exists());
+    let with = |mut arguments: Vec<std::ffi::OsString>, more: &[&str]| {
+        arguments.extend(args!["--yes"]);
+        arguments.extend(more.iter().map(Into::into));
+        arguments
+    };
+    let forged = args!["--requester", file("cy.pub.pem")];
+    let mut forged = [
+        with(say("approve", &bo, "bo.approval"), &[]),
+        forged.to_vec(),
+    ]
+    .concat();
+    elsewhere(forged.clone()).fails_with("signature-invalid");
+    forged.pop();
+    forged.push(file("ada.pub.pem").into());
+    let said: Said = elsewhere(forged).ok();
+    assert_eq!(said.json()["request-verified"], true);
+    // What was not approved is told.
+    assert!(said.stderr.contains("--override window"), "{}", said.stderr);
+    elsewhere(with(
+        say("approve", &cy, "late.approval"),
+        &["--override", "clock"],
+    ))
+    .fails_with("override-not-requested");
+    let keys = sandbox.program("sealift-keys");
+    keys.args(with(say("approve", &cy, "cy.approval"), &[]))
+        .run()
+        .ok();
+    elsewhere(say("withdraw", &bo, "bo.withdrawal")).ok();
+
+    site.apply(&bundle).fails_with("approvals-missing");
+    let add = |name: &str| site.installer(args!["approval", "add", file(name)]).ok();
+    add("bo.approval");
+    site.apply(&bundle).fails_with("approvals-missing");
+    add("cy.approval");
+    let plan = args!["plan", bundle];
+    site.installer(plan.clone()).ok();
+    add("bo.withdrawal");
+    site.installer(plan).fails_with("approvals-missing");
+    // Another word of the same person, given after taking back the first.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    elsewhere(with(
+        say("approve", &bo, "again.approval"),
+        &["--reason", "after all"],
+    ))
+    .ok();
+    add("again.approval");
+    site.apply(&bundle).ok();
+}
