@@ -56,6 +56,8 @@ pub fn threads() -> usize {
 /// What is under way, for progress bars: a name and how many bytes it will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Layers of images and files are looked through for packages.
+    Scan(u64),
     /// Sources are read and packed.
     Pack(u64),
     /// The bundle is written anew with more signatures.
@@ -70,6 +72,12 @@ pub trait Progress: Sync {
     fn stage(&self, stage: Stage);
     /// So many bytes were done.
     fn bytes(&self, count: u64);
+}
+
+/// Tells nobody.
+impl Progress for () {
+    fn stage(&self, _stage: Stage) {}
+    fn bytes(&self, _count: u64) {}
 }
 
 /// Builds the bundle `out`. An existing file is replaced, at the very end and in one step. The bytes depend on

@@ -186,8 +186,13 @@ fn tree(
         });
     }
     let tree = Tree { entries };
-    let json = tree.to_bytes()?;
-    let size = json.len() as u64;
+    let (json, size) = if contents.is_known() {
+        let json = tree.to_bytes()?;
+        let size = json.len() as u64;
+        (json, size)
+    } else {
+        (Vec::new(), most(&tree))
+    };
     let digest = contents.file(&Source::Bytes(json), size)?;
     trees.insert(digest, tree);
     Ok(TreeRef {
@@ -197,6 +202,20 @@ fn tree(
         bytes,
     })
 }
+
+/// More bytes than the JSON of a tree can have, without writing it.
+fn most(tree: &Tree) -> u64 {
+    let entries = tree.entries.iter().map(|entry| {
+        let target = match &entry.node {
+            Node::Symlink { target } => target.len(),
+            _ => 0,
+        };
+        // The longest escape of a byte has six; names of fields, mode, size and digest have fewer than 256.
+        (6 * (entry.path.as_str().len() + target) + 256) as u64
+    });
+    entries.fold(256, u64::saturating_add)
+}
+
 fn hash(source: &Source, size: u64) -> Result<Digest> {
     let (digest, length) = source
         .digest()

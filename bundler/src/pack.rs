@@ -193,8 +193,12 @@ fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)
 enum Pending {
     /// The only frame of another pack, with its blobs.
     Pack(Vec<BlobRef>, PendingFrame),
+    /// Another pack, of what was made here: its frames follow.
+    Made,
     /// The next frame of the newest pack.
     Frame(PendingFrame),
+    /// The newest pack has all frames but the first, which holds the header of this blob.
+    End(BlobRef),
     /// Another pack, which only has to be copied.
     Cached(CachedPack),
 }
@@ -224,10 +228,13 @@ impl Contents for Packer<'_, '_> {
             (self.tools.progress)(size);
             return Ok(known);
         }
-        if is_small(size) {
-            self.small(source, size, known)
-        } else {
-            self.large(source, size, known)
+        match (source, known) {
+            _ if is_small(size) => self.small(source, size, known),
+            (Source::Bytes(bytes), Some(digest)) => {
+                self.made(bytes, digest)?;
+                Ok(digest)
+            }
+            _ => self.large(source, size, known),
         }
     }
 
@@ -286,16 +293,66 @@ impl Packer<'_, '_> {
     /// Gives a file a pack of its own, unless its content turns out to be in the bundle already.
     fn large(&mut self, source: &Source, size: u64, known: Option<Digest>) -> Result<Digest> {
         if let Some(digest) = known
-            && let Some(found) = self.tools.cache.pack(&[BlobRef(digest, size)])
+            && self.take_cached(BlobRef(digest, size))?
         {
-            self.seen.insert(digest);
-            self.pending.push_back(Pending::Cached(found));
-            (self.tools.progress)(size);
-            self.drain(self.most_pending)?;
             return Ok(digest);
         }
         self.drain(0)?;
-        let path = Pack::path(self.packs.len());
+        let start = self.begin_large();
+        let digest = self.frames(source, size)?;
+        if self.seen.insert(digest) {
+            self.end_large(BlobRef(digest, size))?;
+        } else {
+            self.packs.pop();
+            self.written.pop();
+            self.payload.rewind(start)?;
+        }
+        Ok(digest)
+    }
+
+    /// Gives what was made here a pack of its own. As its digest is known, nothing has to wait for its frames.
+    fn made(&mut self, bytes: &[u8], digest: Digest) -> Result<()> {
+        let blob = BlobRef(digest, bytes.len() as u64);
+        if self.take_cached(blob)? {
+            return Ok(());
+        }
+        self.seen.insert(digest);
+        self.pending.push_back(Pending::Made);
+        let end = [tar::zeros_after(blob.size()), &tar::ZEROS].concat();
+        let mut rest = bytes.chain(&*end);
+        loop {
+            let mut tar = Vec::with_capacity(FRAME_BYTES);
+            let io = |e| Error::io("what was made for the bundle", e);
+            (&mut rest)
+                .take(FRAME_BYTES as u64)
+                .read_to_end(&mut tar)
+                .map_err(io)?;
+            if tar.is_empty() {
+                break;
+            }
+            self.pending
+                .push_back(Pending::Frame(self.compressor.compress(tar)));
+            self.drain(self.most_pending)?;
+        }
+        (self.tools.progress)(blob.size());
+        self.pending.push_back(Pending::End(blob));
+        self.drain(self.most_pending)
+    }
+
+    /// Takes the pack of a large blob from the cache, if it is there.
+    fn take_cached(&mut self, blob: BlobRef) -> Result<bool> {
+        let Some(found) = self.tools.cache.pack(&[blob]) else {
+            return Ok(false);
+        };
+        self.seen.insert(blob.digest());
+        self.pending.push_back(Pending::Cached(found));
+        (self.tools.progress)(blob.size());
+        self.drain(self.most_pending)?;
+        Ok(true)
+    }
+
+    /// Leaves room for the header of the next pack and for its first frame; says where that is.
+    fn begin_large(&mut self) -> u64 {
         let start = self.payload.position();
         self.packs.push(Pack {
             frames: Vec::new(),
@@ -306,22 +363,25 @@ impl Packer<'_, '_> {
             digest: None,
         });
         self.payload.reserve(tar::BLOCK + HEADER_FRAME_BYTES as u64);
-        let digest = self.frames(source, size)?;
-        let Some(pack) = self.packs.last_mut().filter(|_| self.seen.insert(digest)) else {
-            self.packs.pop();
-            self.written.pop();
-            self.payload.rewind(start)?;
-            return Ok(digest);
+        start
+    }
+
+    /// Fills the room at the beginning of the newest pack.
+    fn end_large(&mut self, blob: BlobRef) -> Result<()> {
+        let path = Pack::path(self.packs.len().saturating_sub(1));
+        let (Some(pack), Some(written)) = (self.packs.last_mut(), self.written.last()) else {
+            return Ok(());
         };
-        let first = header_frame(&tar::header(&tar::blob_path(digest), size));
+        let first = header_frame(&tar::header(&tar::blob_path(blob.digest()), blob.size()));
         pack.frames
             .insert(0, BlobRef(Digest::of(&first), first.len() as u64));
-        pack.blobs.push(BlobRef(digest, size));
+        pack.blobs.push(blob);
         let stored = pack.stored_size();
-        self.payload
-            .fill(start, &[&tar::header(&path, stored)[..], &first].concat())?;
-        self.payload.write(tar::zeros_after(stored))?;
-        Ok(digest)
+        self.payload.fill(
+            written.start - tar::BLOCK,
+            &[&tar::header(&path, stored)[..], &first].concat(),
+        )?;
+        self.payload.write(tar::zeros_after(stored))
     }
 
     /// Reads a large file and makes it the frames of the newest pack; gives its digest.
@@ -366,6 +426,10 @@ impl Packer<'_, '_> {
         while self.pending.len() > most {
             match self.pending.pop_front() {
                 None => break,
+                Some(Pending::Made) => {
+                    self.begin_large();
+                }
+                Some(Pending::End(blob)) => self.end_large(blob)?,
                 Some(Pending::Frame(frame)) => {
                     let (bytes, stored) = finished(frame)?;
                     self.payload.write(&bytes)?;

@@ -25,19 +25,30 @@ impl Digest {
 
     /// 64 lower-case hexadecimal digits.
     pub fn to_hex(self) -> String {
-        hex(&self.0)
+        self.with_hex(str::to_owned)
+    }
+
+    /// What `take` makes of the digits, which are nowhere but on the stack.
+    fn with_hex<T>(self, take: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; 64];
+        let (pairs, _) = text.as_chunks_mut();
+        for (pair, byte) in pairs.iter_mut().zip(self.0) {
+            *pair = digits(byte);
+        }
+        // They are ASCII.
+        take(str::from_utf8(&text).unwrap_or_default())
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_hex())
+        self.with_hex(|text| f.write_str(text))
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_hex())
+        self.with_hex(|text| f.write_str(text))
     }
 }
 
@@ -56,7 +67,7 @@ impl From<Digest> for String {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_hex())
+        self.with_hex(|text| serializer.serialize_str(text))
     }
 }
 
@@ -110,21 +121,16 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| {
-        let first = if value < 10 {
-            b'0'
-        } else {
-            b'a'.wrapping_sub(10)
-        };
-        char::from(first.wrapping_add(value))
-    };
-    // A manifest may hold some 100,000 digests: the text is never moved while it grows.
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
+    let digits = bytes.iter().flat_map(|byte| digits(*byte));
+    digits.map(char::from).collect()
+}
+
+/// The two digits of a byte, without a branch: a manifest may hold some 100,000 digests.
+fn digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|value| {
+        let letter = u8::from(value > 9).wrapping_mul(b'a'.wrapping_sub(b'9').wrapping_sub(1));
+        b'0'.wrapping_add(value).wrapping_add(letter)
+    })
 }
 
 /// The bytes behind hexadecimal digits of either case; nothing if there are other characters or an odd number.

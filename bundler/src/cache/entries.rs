@@ -218,9 +218,10 @@ fn new(folder: &Path) -> io::Result<NamedTempFile> {
 fn write(folder: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let mut file = new(folder)?;
     parts.iter().try_for_each(|part| file.write_all(part))?;
-    file.persist(folder.join(name))
-        .map(drop)
-        .map_err(|e| e.error)
+    let path = folder.join(name);
+    // ext4 writes what takes the place of another file to the disk at once, and its caller waits (auto_da_alloc).
+    let _ = std::fs::remove_file(&path);
+    file.persist(path).map(drop).map_err(|e| e.error)
 }
 
 /// Refuses a folder that somebody else could fill.

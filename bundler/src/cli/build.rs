@@ -94,6 +94,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         locked: args.locked,
         ..around.options()?
     };
+    let bars = Bars::new();
     if args.dry_run {
         let mut text = String::new();
         let mut releases = Vec::new();
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         args.outs(&plans)?;
         for plan in &mut plans {
             args.follow(plan, around)?;
-            inventory(plan, &(), threads())?;
+            inventory(plan, &(), threads(), &bars)?;
             let _ = writeln!(
                 text,
                 "would build {} {}{} with {} capabilities, release counter {}; nothing was written",
@@ -159,15 +160,18 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     };
     let (cache, unusable) = cache.unwrap_or_else(early)?;
     for plan in &mut plans {
-        inventory(plan, &cache, threads())?;
+        inventory(plan, &cache, threads(), &bars)?;
     }
     let mut text = String::new();
     let mut releases = Vec::new();
     for ((plan, out), roots) in plans.iter().zip(&outs).zip(roots.iter().cycle()) {
-        let built = build::build(plan, roots, &signers, out, threads(), &cache, &Bars::new())?;
+        let built = build::build(plan, roots, &signers, out, threads(), &cache, &bars)?;
         let answer = told(plan, out, &built, unusable.as_deref());
         text.push_str(&answer.text);
         releases.push(answer.json);
+    }
+    for warning in args.keys.iter().filter_map(KeyArgument::warning) {
+        let _ = writeln!(text, "warning: {warning}");
     }
     let json = one_or_all(releases);
     Ok(Answer { text, json })

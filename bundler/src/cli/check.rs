@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use sealift_verifier::release::Mode;
 use serde_json::json;
 
-use super::{Answer, Surroundings, compat::follow, one_or_all};
+use super::{Answer, Surroundings, compat::follow, one_or_all, progress::Bars};
 use crate::{
     build::threads, check, collect::Options, error::Result, plan::PlannedContent, sbom::inventory,
 };
@@ -41,6 +41,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     };
     let mut text = String::new();
     let mut releases = Vec::new();
+    let bars = Bars::new();
     for mut plan in check::check(&args.definition, &options, &args.modes)? {
         let changes = follow(
             &mut plan,
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             around,
         )?;
         // What is checked is what lies there, not what a cache remembers.
-        let packages = inventory(&mut plan, &(), threads())?;
+        let packages = inventory(&mut plan, &(), threads(), &bars)?;
         let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
         let mode = plan.release.mode;
         let _ = writeln!(

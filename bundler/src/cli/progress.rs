@@ -19,6 +19,7 @@ impl Bars {
 impl Progress for Bars {
     fn stage(&self, stage: Stage) {
         let (message, length) = match stage {
+            Stage::Scan(length) => ("scanning", length),
             Stage::Pack(length) => ("packing", length),
             Stage::Write(length) => ("writing", length),
             Stage::Verify(length) => ("verifying", length),

@@ -8,6 +8,7 @@ use sealift_verifier::{
 
 use super::packages::{self, LayerCache, LayerPackages};
 use crate::{
+    build::Progress,
     cache::Cache,
     license::PackageReport,
     plan::Plan,
@@ -22,6 +23,7 @@ pub fn inventory(
     plan: &mut Plan,
     cache: &dyn LayerCache,
     threads: usize,
+    progress: &dyn Progress,
 ) -> Result<PackageReport, Problems> {
     let place = |capability: &Name, artifact: &EntryPath| -> Place {
         let mut all = plan
@@ -38,7 +40,7 @@ pub fn inventory(
             |a| a.at.clone(),
         )
     };
-    let found = packages::find(&plan.capabilities, cache, threads).map_err(|broken| {
+    let found = packages::find(&plan.capabilities, cache, threads, progress).map_err(|broken| {
         let problem = |b: packages::Broken| {
             Problem::new(&place(&b.capability, &b.artifact), b.code, b.message)
         };

@@ -13,6 +13,8 @@ pub mod packages;
 mod spdx2;
 mod spdx3;
 
+use std::thread::ScopedJoinHandle;
+
 use sealift_verifier::{
     json,
     release::{Content, SbomFormat},
@@ -51,15 +53,29 @@ pub fn documents(input: &SbomInput<'_>) -> Result<Vec<(SbomFormat, Vec<u8>)>> {
     Ok(documents)
 }
 
-/// Hands over one document after the other, in the order of their formats, so that only one is in memory.
+/// Hands over one document after the other, in the order of their formats, while the next one is written: two at most
+/// are in memory.
 pub(crate) fn each(
     input: &SbomInput<'_>,
     take: &mut dyn FnMut(SbomFormat, Vec<u8>) -> Result<()>,
 ) -> Result<()> {
-    let model = Model::new(input)?;
-    take(SbomFormat::CycloneDx, cyclonedx::write(&model)?)?;
-    take(SbomFormat::Spdx2, spdx2::write(&model)?)?;
-    take(SbomFormat::Spdx3, spdx3::write(&model)?)
+    let model = &Model::new(input)?;
+    std::thread::scope(|scope| {
+        let spdx2 = scope.spawn(|| spdx2::write(model));
+        take(SbomFormat::CycloneDx, cyclonedx::write(model)?)?;
+        let spdx2 = join(spdx2)?;
+        let spdx3 = scope.spawn(|| spdx3::write(model));
+        take(SbomFormat::Spdx2, spdx2)?;
+        take(SbomFormat::Spdx3, join(spdx3)?)
+    })
+}
+
+fn join(document: ScopedJoinHandle<'_, Result<Vec<u8>>>) -> Result<Vec<u8>> {
+    let early = |_| {
+        let why = "a thread ended early";
+        Err(Error::new(Code::Io, "the bill of materials", why))
+    };
+    document.join().unwrap_or_else(early)
 }
 
 /// More bytes than any of the documents can have, without writing them: each says of a file and of a package some

@@ -89,7 +89,7 @@ fn packages(image: PlannedImage) -> Packages {
         manifest,
         artifacts: vec![artifact],
     };
-    find(&[capability], &(), 2).unwrap()
+    find(&[capability], &(), 2, &()).unwrap()
 }
 
 fn all(packages: Packages) -> Vec<FoundPackage> {

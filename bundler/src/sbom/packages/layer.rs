@@ -94,8 +94,8 @@ impl Flaw {
     }
 }
 
-/// Reads a layer, and holds it to its digest.
-pub(super) fn read(blob: &PlannedBlob) -> Result<LayerPackages, Flaw> {
+/// Reads a layer, and holds it to its digest; `progress` hears of bytes that were read.
+pub(super) fn read(blob: &PlannedBlob, progress: &dyn Fn(u64)) -> Result<LayerPackages, Flaw> {
     let subject = format!("layer {}", blob.blob.digest());
     let io = |e: io::Error| Flaw {
         code: Code::Io,
@@ -106,6 +106,7 @@ pub(super) fn read(blob: &PlannedBlob) -> Result<LayerPackages, Flaw> {
         hasher: Hasher::default(),
         length: 0,
         failed: false,
+        progress,
     };
     let mut source = BufReader::with_capacity(1 << 18, hashed);
     let scanned = scan(&mut source, blob.blob.size());
@@ -144,6 +145,7 @@ struct Hashed<'a> {
     length: u64,
     /// Whether the operating system failed, which is not the fault of the content.
     failed: bool,
+    progress: &'a dyn Fn(u64),
 }
 
 impl Read for Hashed<'_> {
@@ -152,6 +154,7 @@ impl Read for Hashed<'_> {
         let count = read.inspect_err(|e| self.failed |= e.kind() != io::ErrorKind::Interrupted)?;
         self.hasher.update(&buffer[..count]);
         self.length += count as u64;
+        (self.progress)(count as u64);
         Ok(count)
     }
 }

@@ -35,6 +35,7 @@ pub use self::{
     package::{Ecosystem, FoundPackage},
 };
 use crate::{
+    build::{Progress, Stage},
     error::{Code, Error},
     plan::{PlannedBlob, PlannedCapability, PlannedContent, PlannedImage, PlannedNode, Source},
 };
@@ -83,6 +84,7 @@ impl From<Broken> for Error {
 }
 
 /// Finds all packages of the capabilities of a plan, on so many threads. Layers that `cache` knows are not read.
+/// `progress` hears of it as of one stage.
 ///
 /// # Errors
 /// All artifacts that cannot be looked through.
@@ -90,6 +92,7 @@ pub fn find(
     capabilities: &[PlannedCapability],
     cache: &dyn LayerCache,
     threads: usize,
+    progress: &dyn Progress,
 ) -> Result<Packages, Vec<Broken>> {
     let mut work = Work::default();
     for capability in capabilities {
@@ -98,7 +101,7 @@ pub fn find(
             work.add(owner, &artifact.content);
         }
     }
-    let done = work.run(cache, threads);
+    let done = work.run(cache, threads, progress);
     work.collect(&done)
 }
 
@@ -199,18 +202,19 @@ impl<'p> Work<'p> {
     }
 
     /// Does all tasks, the largest first, so that none is left over when all others are done.
-    fn run(&self, cache: &dyn LayerCache, threads: usize) -> Vec<Outcome> {
+    fn run(&self, cache: &dyn LayerCache, threads: usize, progress: &dyn Progress) -> Vec<Outcome> {
         let size = |task: &Task<'_>| match task {
             Task::Layer(layer) => layer.blob.size(),
             Task::File { size, .. } => *size,
         };
+        progress.stage(Stage::Scan(self.tasks.iter().map(size).sum()));
         let mut order: Vec<usize> = (0..self.tasks.len()).collect();
         order.sort_by_key(|at| std::cmp::Reverse(size(&self.tasks[*at])));
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::with_capacity(order.len()));
         let work = || {
             while let Some(at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let outcome = self.tasks[*at].run(cache);
+                let outcome = self.tasks[*at].run(cache, &|count| progress.bytes(count));
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 done.push((*at, outcome));
             }
@@ -273,14 +277,15 @@ impl<'p> Work<'p> {
 }
 
 impl Task<'_> {
-    fn run(&self, cache: &dyn LayerCache) -> Outcome {
+    fn run(&self, cache: &dyn LayerCache, progress: &dyn Fn(u64)) -> Outcome {
         match self {
             Self::Layer(blob) => {
                 let digest = blob.blob.digest();
                 if let Some(found) = cache.load(digest) {
+                    progress(blob.blob.size());
                     return Outcome::Layer(found);
                 }
-                match layer::read(blob) {
+                match layer::read(blob, progress) {
                     Ok(found) => {
                         cache.store(digest, &found);
                         Outcome::Layer(found)
@@ -292,6 +297,7 @@ impl Task<'_> {
                 let read = || -> io::Result<_> {
                     probe::file(path, *size, &mut source.open()?, &mut Vec::new())
                 };
+                progress(*size);
                 match read() {
                     Ok(found) => Outcome::File(found),
                     Err(e) => Outcome::Failed(Code::Io, format!("{}: {e}", source.subject())),

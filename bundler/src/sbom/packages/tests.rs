@@ -119,7 +119,7 @@ fn plan(contents: Vec<PlannedContent>) -> Vec<PlannedCapability> {
 
 /// The package URLs of artifact `a`.
 fn purls(contents: Vec<PlannedContent>) -> Vec<String> {
-    let found = find(&plan(contents), &(), 2).unwrap();
+    let found = find(&plan(contents), &(), 2, &()).unwrap();
     let owner = ("core/app".parse().unwrap(), "a".parse().unwrap());
     let all = found.get(&owner).cloned().unwrap_or_default();
     all.into_iter().map(|package| package.purl).collect()
@@ -127,7 +127,7 @@ fn purls(contents: Vec<PlannedContent>) -> Vec<String> {
 
 /// What is wrong with the one artifact.
 fn wrong(content: PlannedContent) -> (Code, String) {
-    let mut broken = find(&plan(vec![content]), &(), 2).unwrap_err();
+    let mut broken = find(&plan(vec![content]), &(), 2, &()).unwrap_err();
     assert_eq!(broken.len(), 1);
     broken.pop().map(|b| (b.code, b.message)).unwrap()
 }
@@ -165,7 +165,7 @@ fn packages_of_all_kinds_with_licenses() {
         ),
     ]);
     let layers = [gzip(&base), gzip(&above)];
-    let found = find(&plan(vec![image(&layers)]), &(), 2).unwrap();
+    let found = find(&plan(vec![image(&layers)]), &(), 2, &()).unwrap();
     let found: Vec<_> = found
         .into_values()
         .flatten()
@@ -410,7 +410,7 @@ fn a_layer_is_read_once_and_kept_by_its_digest() {
         ]
     };
     let memory = Memory::default();
-    let first = find(&plan(images()), &memory, 2).unwrap();
+    let first = find(&plan(images()), &memory, 2, &()).unwrap();
     assert_eq!(memory.0.lock().unwrap().len(), 3);
     // Nothing can be read any more, and nothing is.
     let mut gone = plan(images());
@@ -425,7 +425,7 @@ fn a_layer_is_read_once_and_kept_by_its_digest() {
             }
         }
     }
-    assert_eq!(find(&gone, &memory, 2).unwrap(), first);
+    assert_eq!(find(&gone, &memory, 2, &()).unwrap(), first);
     assert_eq!(memory.0.lock().unwrap().len(), 3);
     // What is kept survives being written down.
     for (_, found) in &*memory.0.lock().unwrap() {
@@ -438,14 +438,14 @@ fn a_layer_is_read_once_and_kept_by_its_digest() {
     // A layer that is broken is not kept.
     let before = memory.0.lock().unwrap().len();
     let broken = vec![image(&[b"broken".repeat(200)])];
-    assert!(find(&plan(broken), &memory, 1).is_err());
+    assert!(find(&plan(broken), &memory, 1, &()).is_err());
     assert_eq!(memory.0.lock().unwrap().len(), before);
 }
 
 proptest::proptest! {
     #[test]
     fn no_layer_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
-        let _ = find(&plan(vec![image(&[bytes])]), &(), 1);
+        let _ = find(&plan(vec![image(&[bytes])]), &(), 1, &());
     }
 
     #[test]
@@ -456,6 +456,6 @@ proptest::proptest! {
         ]);
         let at = at % layer.len();
         layer[at] = to;
-        let _ = find(&plan(vec![image(&[layer])]), &(), 1);
+        let _ = find(&plan(vec![image(&[layer])]), &(), 1, &());
     }
 }
