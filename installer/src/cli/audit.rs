@@ -106,7 +106,7 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 struct CutArgs {
-    /// Take away what was written before this time [default: what `audit.keep` of the policy says]
+    /// Take away what was written before this time [default: what `audit.keep` of the policy says, into --out]
     #[arg(long, value_name = "TIME", value_parser = time)]
     before: Option<Time>,
     /// Put away a log that `audit verify` finds damaged, and begin a new one
@@ -416,6 +416,12 @@ fn unlimited() -> Error {
     Error::new(Code::Usage, "audit cut", why)
 }
 
+/// What goes by the clock alone has to go somewhere: a clock that is set forward must not destroy a log.
+fn without_archive() -> Error {
+    let why = "what the policy does not keep goes by the clock, which may be wrong: name a file for it with --out, or say --before";
+    Error::new(Code::Usage, "audit cut", why)
+}
+
 fn cut(args: &CutArgs, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.ready("audit cut")?;
     let ctx = &scene.context;
@@ -423,9 +429,12 @@ fn cut(args: &CutArgs, scene: &Scene<'_>) -> Result<Answer, Failed> {
         (Some(to), true) => cut::put_away(&site, to, ctx)?,
         (to, _) => {
             let keep = || site.policy().map(|policy| policy.rules.audit.keep);
-            let before = match args.before {
-                Some(before) => before,
-                None => cut::kept_since(keep()?.ok_or_else(unlimited)?, ctx.now)?,
+            let before = if let Some(before) = args.before {
+                before
+            } else {
+                let since = cut::kept_since(keep()?.ok_or_else(unlimited)?, ctx.now)?;
+                to.as_ref().ok_or_else(without_archive)?;
+                since
             };
             cut::cut(&site, before, to.as_deref(), ctx)?
         }

@@ -1,5 +1,6 @@
 //! Who may install what, and when: licenses, channels, windows and approvals, through the real programs.
 
+mod clock;
 mod forgeries;
 mod promotion;
 mod requests;
@@ -63,6 +64,18 @@ impl Person {
         let key = hex(&key.public_key());
         format!("[[people]]\nname = \"{name}\"\nroles = [{roles}]\nkeys = [\"{key}\"]\n")
     }
+}
+
+/// A key that `sealift-keys` made, and somebody with these roles in the policy.
+fn with_key(sandbox: &Sandbox, name: &str, roles: &str) -> (PathBuf, String) {
+    let key = sandbox.join(format!("{name}.pem"));
+    let keys = sandbox.program("sealift-keys");
+    keys.args(args!["generate", key, "--dev"]).run().ok();
+    let public = std::fs::read_to_string(sandbox.join(format!("{name}.pub.pem"))).unwrap();
+    let toml = format!(
+        "[[people]]\nname = \"{name}\"\nroles = [{roles}]\nkeys = [\"\"\"{public}\"\"\"]\n"
+    );
+    (key, toml)
 }
 
 /// One who requests, and two who approve.

@@ -115,8 +115,17 @@ fn retention_is_what_the_policy_says() {
     site.installer(args!["policy", "set", sandbox.join("policy")])
         .ok();
     let removed = |outcome: sealift_tests::program::Outcome| outcome.ok().json()["removed"].clone();
-    let cut = || site.command(args!["audit", "cut", "--output", "json"]);
+    let file = sandbox.join("archive.jsonl");
+    let cut = || site.command(args!["audit", "cut", "--out", file, "--output", "json"]);
     assert_eq!(removed(cut().run()), 0);
-    assert_ne!(removed(cut().at("2036-01-01 00:00:00").run()), 0);
+    assert!(!file.exists());
+    // A clock that goes ahead puts away, and destroys nothing.
+    let forward = "2036-01-01 00:00:00";
+    let before = site.listing().without("lock");
+    let unsaved = site.command(args!["audit", "cut"]).at(forward).run();
+    unsaved.fails_with("usage");
+    assert_eq!(site.listing().without("lock"), before);
+    assert_ne!(removed(cut().at(forward).run()), 0);
+    assert!(file.exists());
     site.installer(args!["audit", "verify"]).ok();
 }

@@ -4,18 +4,6 @@ use sealift_tests::program::Said;
 
 use super::*;
 
-/// A key that `sealift-keys` made, and somebody with these roles in the policy.
-fn person(sandbox: &Sandbox, name: &str, roles: &str) -> (PathBuf, String) {
-    let key = sandbox.join(format!("{name}.pem"));
-    let keys = sandbox.program("sealift-keys");
-    keys.args(args!["generate", key, "--dev"]).run().ok();
-    let public = std::fs::read_to_string(sandbox.join(format!("{name}.pub.pem"))).unwrap();
-    let toml = format!(
-        "[[people]]\nname = \"{name}\"\nroles = [{roles}]\nkeys = [\"\"\"{public}\"\"\"]\n"
-    );
-    (key, toml)
-}
-
 #[test]
 fn people_approve_with_either_program_on_any_machine() {
     let sandbox = Sandbox::new();
@@ -25,9 +13,9 @@ fn people_approve_with_either_program_on_any_machine() {
         .capability("core/app", "service")
         .file("version", "1.0.0")
         .build();
-    let (ada, first) = person(&sandbox, "ada", "\"operator\"");
-    let (bo, second) = person(&sandbox, "bo", "\"approver\"");
-    let (cy, third) = person(&sandbox, "cy", "\"approver\"");
+    let (ada, first) = with_key(&sandbox, "ada", "\"operator\"");
+    let (bo, second) = with_key(&sandbox, "bo", "\"approver\"");
+    let (cy, third) = with_key(&sandbox, "cy", "\"approver\"");
     let policy = format!("[approvals]\nrequired = 2\n{first}{second}{third}");
     let site = site(&sandbox, "site", &vendor, &policy);
     let file = |name: &str| sandbox.join(name);

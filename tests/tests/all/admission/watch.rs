@@ -369,6 +369,8 @@ fn the_units_for_systemd_hold_together() {
         "sealift-watch.service",
         "sealift-watch.path",
         "sealift-watch.timer",
+        "sealift-retention.service",
+        "sealift-retention.timer",
     ] {
         let text = String::from_utf8(read(&units.join(unit))).unwrap();
         let program = program.display().to_string();
