@@ -1,20 +1,24 @@
 //! `approval`: what people have said of releases at this site.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use sealift_verifier::{
     approval::{Approval, Request, Withdrawal},
     digest::Digest,
     dsse::{Envelope, Statement},
-    error::printable,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, Failed, Scene, read_small, to_json};
+use super::{
+    Answer, Failed, Scene,
+    statement::{self, Told},
+    to_json,
+};
 use crate::{
     approvals,
     audit::{self, Action, Entry},
     error::{Code, Error, Result},
+    site::Ready,
     statements::{self, Kept, Kind},
 };
 
@@ -46,69 +50,44 @@ const KINDS: [Kind; 3] = [Kind::Request, Kind::Approval, Kind::Withdrawal];
 
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     match &args.command {
-        Command::Add { files } => add(files, scene),
+        Command::Add { files } => statement::add(files, "approval", scene, |site, bytes, name| {
+            add(site, bytes, name, scene)
+        }),
         Command::List => list(scene),
         Command::Remove { digest } => {
-            let mut site = scene.ready("approval")?;
-            for kind in [Kind::Request, Kind::Approval] {
-                let there = statements::list(&site, kind)?;
-                if there.iter().any(|kept| kept.digest == *digest) {
-                    let subject = format!("{} {digest}", kind.name());
-                    let entry = Entry::new(Action::ApprovalRemove).about(subject);
-                    audit::recorded(&mut site, entry, &scene.context, |site| {
-                        statements::remove(site, kind, *digest)
-                    })?;
-                    return Ok(Answer {
-                        text: format!("removed: {} {digest}\n", kind.name()),
-                        json: json!({ "removed": digest, "kind": kind.name() }),
-                    });
-                }
-            }
             // Without a withdrawal, what it took back would count again.
-            let kept = statements::list(&site, Kind::Withdrawal)?;
-            let why = if kept.iter().any(|kept| kept.digest == *digest) {
-                "is a withdrawal, and stays"
-            } else {
-                "is not here"
-            };
-            Err(Error::new(Code::NotFound, digest.to_string(), why).into())
+            let kept = statements::list(&scene.site()?, Kind::Withdrawal)?;
+            if kept.iter().any(|kept| kept.digest == *digest) {
+                let why = "is a withdrawal, and stays";
+                return Err(Error::new(Code::NotFound, digest.to_string(), why).into());
+            }
+            let kinds = [Kind::Request, Kind::Approval];
+            let done = ("approval", Action::ApprovalRemove);
+            statement::remove(*digest, &kinds, done, scene)
         }
     }
 }
 
-fn add(files: &[PathBuf], scene: &Scene<'_>) -> Result<Answer, Failed> {
-    let mut site = scene.ready("approval")?;
-    let mut text = String::new();
-    let mut added = Vec::new();
-    for file in files {
-        let (bytes, name) = read_small(file, statements::LIMIT)?;
-        let envelope = Envelope::parse(&bytes, &name)?;
-        let kind = Kind::of(&envelope)
-            .filter(|kind| KINDS.contains(kind))
-            .ok_or_else(|| {
-                let detail = format!(
-                    "is no request, approval or withdrawal, but {:?}",
-                    envelope.payload_type()
-                );
-                Error::new(Code::ApprovalUnusable, &name, detail)
-            })?;
-        let subject = format!("{} {name}", kind.name());
-        let entry = Entry::new(Action::ApprovalAdd).about(subject);
-        let who = audit::recorded(&mut site, entry, &scene.context, |site| {
-            approvals::add(site, kind, &bytes, &name)
-        })?;
-        let _ = writeln!(text, "added: {} of {}", kind.name(), printable(&who));
-        added.push(json!({ "kind": kind.name(), "by": who }));
-    }
-    Ok(Answer {
-        text,
-        json: json!({ "added": added }),
-    })
+fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str, scene: &Scene<'_>) -> Result<Told> {
+    let envelope = Envelope::parse(bytes, name)?;
+    let kind = Kind::of(&envelope).filter(|kind| KINDS.contains(kind));
+    let kind = kind.ok_or_else(|| {
+        let detail = format!(
+            "is no request, approval or withdrawal, but {:?}",
+            envelope.payload_type()
+        );
+        Error::new(Code::ApprovalUnusable, name, detail)
+    })?;
+    let entry = Entry::new(Action::ApprovalAdd).about(format!("{} {name}", kind.name()));
+    let who = audit::recorded(site, entry, &scene.context, |site| {
+        approvals::add(site, kind, bytes, name)
+    })?;
+    let line = format!("{} of {who}", kind.name());
+    Ok((line, json!({ "kind": kind.name(), "by": who })))
 }
 
 fn list(scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.site()?;
-    let mut text = String::new();
     let mut all = Vec::new();
     for kind in KINDS {
         for kept in statements::list(&site, kind)? {
@@ -117,17 +96,11 @@ fn list(scene: &Scene<'_>) -> Result<Answer, Failed> {
                 Kind::Withdrawal => claimed::<Withdrawal>(&kept, |w| (&w.subject, w.issued))?,
                 _ => claimed::<Approval>(&kept, |a| (&a.subject, a.issued))?,
             };
-            let _ = writeln!(text, "{:<12}{line}", kind.name());
-            all.push(json!({ "kind": kind.name(), "digest": kept.digest, "statement": json }));
+            let json = json!({ "kind": kind.name(), "digest": kept.digest, "statement": json });
+            all.push((format!("{:<12}{line}", kind.name()), json));
         }
     }
-    if all.is_empty() {
-        text.push_str("there is nothing\n");
-    }
-    Ok(Answer {
-        text,
-        json: json!({ "statements": all }),
-    })
+    Ok(statement::listed("statements", all))
 }
 
 type About<'a> = (
@@ -136,12 +109,12 @@ type About<'a> = (
 );
 
 /// A statement that was verified when it was taken, for people and for machines.
-fn claimed<S: Statement>(kept: &Kept, about: impl Fn(&S) -> About<'_>) -> Result<(String, Value)> {
+fn claimed<S: Statement>(kept: &Kept, about: impl Fn(&S) -> About<'_>) -> Result<Told> {
     let statement: S = kept.envelope.claimed("statement")?;
     let (subject, issued) = about(&statement);
     let line = format!(
         "{} {} {}, issued {issued}",
         kept.digest, subject.product, subject.version
     );
-    Ok((printable(&line), to_json(&statement)))
+    Ok((line, to_json(&statement)))
 }

@@ -1,15 +1,14 @@
 //! `attestation`: what other sites have said of their releases.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
-use sealift_verifier::{digest::Digest, error::printable, promotion::Attestation};
+use sealift_verifier::{digest::Digest, promotion::Attestation};
 use serde_json::json;
 
-use super::{Answer, Failed, Scene, read_small, to_json};
+use super::{Answer, Failed, Scene, statement, to_json};
 use crate::{
     attestation,
     audit::{self, Action, Entry},
-    error::{Code, Error},
     statements::{self, Kind},
 };
 
@@ -39,33 +38,27 @@ enum Command {
 
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     match &args.command {
-        Command::Add { files } => add(files, scene),
+        Command::Add { files } => {
+            statement::add(files, "attestation", scene, |site, bytes, name| {
+                let entry = Entry::new(Action::AttestationAdd).about(name);
+                let by = audit::recorded(site, entry, &scene.context, |site| {
+                    attestation::add(site, bytes, name)
+                })?;
+                let line = format!("attestation of {by}");
+                Ok((line, json!({ "attestation": Digest::of(bytes), "by": by })))
+            })
+        }
         Command::List => list(scene),
-        Command::Remove { digest } => remove(*digest, scene),
+        Command::Remove { digest } => {
+            let done = ("attestation", Action::AttestationRemove);
+            statement::remove(*digest, &[Kind::Attestation], done, scene)
+        }
     }
-}
-
-fn add(files: &[PathBuf], scene: &Scene<'_>) -> Result<Answer, Failed> {
-    let mut site = scene.ready("attestation")?;
-    let mut text = String::new();
-    let mut added = Vec::new();
-    for file in files {
-        let (bytes, name) = read_small(file, statements::LIMIT)?;
-        let entry = Entry::new(Action::AttestationAdd).about(&name);
-        let by = audit::recorded(&mut site, entry, &scene.context, |site| {
-            attestation::add(site, &bytes, &name)
-        })?;
-        let _ = writeln!(text, "added: attestation of {}", printable(&by));
-        added.push(json!({ "attestation": Digest::of(&bytes), "by": by }));
-    }
-    let json = json!({ "added": added });
-    Ok(Answer { text, json })
 }
 
 fn list(scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.site()?;
     let rules = site.policy()?.rules;
-    let mut text = String::new();
     let mut all = Vec::new();
     for kept in statements::list(&site, Kind::Attestation)? {
         // Verified when it was taken, and again whenever it counts.
@@ -82,32 +75,12 @@ fn list(scene: &Scene<'_>) -> Result<Answer, Failed> {
             said.issued,
             said.checks.len()
         );
-        let _ = writeln!(text, "{}", printable(&line));
-        all.push(json!({
+        let json = json!({
             "digest": kept.digest,
             "by": peer.map(|peer| &peer.name),
             "statement": to_json(&said),
-        }));
+        });
+        all.push((line, json));
     }
-    if all.is_empty() {
-        text.push_str("there is nothing\n");
-    }
-    let json = json!({ "attestations": all });
-    Ok(Answer { text, json })
-}
-
-fn remove(digest: Digest, scene: &Scene<'_>) -> Result<Answer, Failed> {
-    let mut site = scene.ready("attestation")?;
-    let there = statements::list(&site, Kind::Attestation)?;
-    if !there.iter().any(|kept| kept.digest == digest) {
-        return Err(Error::new(Code::NotFound, digest.to_string(), "is not here").into());
-    }
-    let entry = Entry::new(Action::AttestationRemove).about(format!("attestation {digest}"));
-    audit::recorded(&mut site, entry, &scene.context, |site| {
-        statements::remove(site, Kind::Attestation, digest)
-    })?;
-    Ok(Answer {
-        text: format!("removed: attestation {digest}\n"),
-        json: json!({ "removed": digest }),
-    })
+    Ok(statement::listed("attestations", all))
 }

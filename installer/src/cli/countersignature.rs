@@ -1,17 +1,20 @@
 //! `countersignature`: the customer's own signatures of releases.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
-use sealift_verifier::{digest::Digest, error::printable};
-use serde_json::{Value, json};
+use sealift_verifier::digest::Digest;
+use serde_json::json;
 
-use super::{Answer, Failed, Scene, read_small};
+use super::{
+    Answer, Failed, Scene,
+    statement::{self, Told},
+};
 use crate::{
     audit::{self, Action, Entry},
     countersignatures::{self, Held},
-    error::{Code, Error, Result},
+    error::Result,
     site::Site,
-    statements::{self, Kind},
+    statements::Kind,
 };
 
 /// Take and show the customer's own signatures of releases, beside the vendor's
@@ -40,65 +43,33 @@ enum Command {
 
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     match &args.command {
-        Command::Add { files } => add(files, scene),
+        Command::Add { files } => {
+            statement::add(files, "countersignature", scene, |site, bytes, name| {
+                let entry =
+                    Entry::new(Action::ApprovalAdd).about(format!("countersignature {name}"));
+                let held = audit::recorded(site, entry, &scene.context, |site| {
+                    countersignatures::add(site, bytes, name)
+                })?;
+                describe(site, &held)
+            })
+        }
         Command::List => list(scene),
         Command::Remove { digest } => {
-            let mut site = scene.ready("countersignature")?;
-            let subject = format!("countersignature {digest}");
-            let entry = Entry::new(Action::ApprovalRemove).about(&subject);
-            audit::recorded(&mut site, entry, &scene.context, |site| {
-                if statements::remove(site, Kind::Countersignature, *digest)? {
-                    return Ok(());
-                }
-                Err(Error::new(Code::NotFound, &subject, "is not here"))
-            })?;
-            Ok(Answer {
-                text: format!("removed: countersignature {digest}\n"),
-                json: json!({ "removed": digest }),
-            })
+            let done = ("countersignature", Action::ApprovalRemove);
+            statement::remove(*digest, &[Kind::Countersignature], done, scene)
         }
     }
 }
 
-fn add(files: &[PathBuf], scene: &Scene<'_>) -> Result<Answer, Failed> {
-    let mut site = scene.ready("countersignature")?;
-    let mut text = String::new();
-    let mut added = Vec::new();
-    for file in files {
-        let (bytes, name) = read_small(file, statements::LIMIT)?;
-        let entry = Entry::new(Action::ApprovalAdd).about(format!("countersignature {name}"));
-        let held = audit::recorded(&mut site, entry, &scene.context, |site| {
-            countersignatures::add(site, &bytes, &name)
-        })?;
-        let (line, json) = describe(&site, &held)?;
-        let _ = writeln!(text, "added: {line}");
-        added.push(json);
-    }
-    Ok(Answer {
-        text,
-        json: json!({ "added": added }),
-    })
-}
-
 fn list(scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.site()?;
-    let mut text = String::new();
-    let mut all = Vec::new();
-    for held in countersignatures::held(&site, &countersignatures::customer_root(&site)?)? {
-        let (line, json) = describe(&site, &held)?;
-        let _ = writeln!(text, "{line}");
-        all.push(json);
-    }
-    if all.is_empty() {
-        text.push_str("there is nothing\n");
-    }
-    Ok(Answer {
-        text,
-        json: json!({ "countersignatures": all }),
-    })
+    let held = countersignatures::held(&site, &countersignatures::customer_root(&site)?)?;
+    let all = held.iter().map(|held| describe(&site, held));
+    let all = all.collect::<Result<_>>()?;
+    Ok(statement::listed("countersignatures", all))
 }
 
-fn describe(site: &Site, held: &Held) -> Result<(String, Value)> {
+fn describe(site: &Site, held: &Held) -> Result<Told> {
     let root = countersignatures::customer_root(site)?;
     let (have, needed) = countersignatures::progress(site, &root, held.said.release)?;
     let said = &held.said;
@@ -113,5 +84,5 @@ fn describe(site: &Site, held: &Held) -> Result<(String, Value)> {
         "have": have,
         "needed": needed,
     });
-    Ok((printable(&line), json))
+    Ok((line, json))
 }

@@ -30,6 +30,7 @@ mod report;
 mod request;
 mod rollback;
 mod sbom;
+mod statement;
 mod status;
 mod trust;
 mod watch;

@@ -1,6 +1,6 @@
 //! A program that is killed or fails anywhere: the chain holds, and nothing was done that no intent was written for.
 
-use std::{ffi::OsString, fs};
+use std::{ffi::OsString, fs, path::Path};
 
 use sealift_tests::{args, site::Site, vendor::Vendor};
 use serde_json::Value;
@@ -130,6 +130,38 @@ fn a_cut_of_the_log_is_done_or_not_and_leaves_a_whole_chain() {
         sound(&copy);
     }
     assert!(cut > 0 && (cut as u64) < calls, "{cut} of {calls}");
+}
+
+#[test]
+fn a_damaged_log_that_is_put_away_is_never_lost() {
+    let scene = Scene::new(3);
+    let damaged = fs::read_to_string(log(&scene.site)).unwrap();
+    let damaged = damaged.replace("pin", "win");
+    fs::write(log(&scene.site), &damaged).unwrap();
+    let (there, again) = (scene.sandbox.join("there"), scene.sandbox.join("again"));
+    let command = args!["audit", "cut", "--damaged", "-o", there];
+    let calls = scene.site.copy("counted").mutating_calls(&command);
+    let mut done = 0;
+    for call in 1..=calls {
+        let _ = fs::remove_file(&there);
+        let _ = fs::remove_file(&again);
+        let copy = scene.site.copy(&format!("cut{call}"));
+        copy.killed_at(call, &command).killed();
+        let holds = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes == damaged.as_bytes());
+        assert!(holds(&there) || holds(&log(&copy)), "call {call}");
+        if copy.installer(args!["audit", "verify"]).code() == Some(0) {
+            done += 1;
+        } else {
+            copy.installer(args!["audit", "cut", "--damaged", "-o", again])
+                .ok();
+        }
+        let said = sound(&copy);
+        assert!(!said["cut"]["damaged"].is_null(), "call {call}: {said}");
+        pin(&copy, 9).ok();
+        sound(&copy);
+        copy.is_sound();
+    }
+    assert!(done > 0 && done < calls, "{done} of {calls}");
 }
 
 #[test]
