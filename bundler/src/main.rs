@@ -39,8 +39,28 @@ fn cache() -> Option<PathBuf> {
     Some(folder.join("sealift"))
 }
 
+/// What the parser of the command line says: people get it with the usage, machines as any other failure.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program's main reads its arguments"
+)]
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if !error.use_stderr() {
+        return ExitCode::from(u8::from(printed.is_err()));
+    }
+    let mut arguments = std::env::args_os();
+    if arguments.any(|a| a == "json" || a == "--output=json") {
+        let _ = io::stdout().write_all(cli::usage(&error.to_string()).as_bytes());
+    }
+    ExitCode::from(cli::exit::USAGE)
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let reply = match surroundings() {
         Ok(around) => cli::run(&cli, &around),
         Err(e) => cli::Reply {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read as _},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
 };
@@ -10,9 +10,11 @@ use std::{
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tempfile::NamedTempFile;
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 const PREFIX: &str = ".sealift-";
+/// What every bundle begins with: the name of its first member (docs/format.md 3).
+const FIRST: &[u8] = b"metadata/";
 
 /// A file that is being written. It has no name before it is finished, so that whatever ends this
 /// program leaves nothing behind; where a file system knows no such files, it has a temporary name.
@@ -35,6 +37,25 @@ impl NewFile {
         match self {
             Self::Unnamed(file) => by_descriptor(file),
             Self::Named(file) => file.path().to_owned(),
+        }
+    }
+}
+
+/// Refuses to replace anything but a bundle: a slip in a name must not cost somebody a file.
+pub(crate) fn check_replaced(out: &Path) -> Result<()> {
+    let mut begin = Vec::new();
+    let read = File::open(out).and_then(|file| {
+        let is_file = file.metadata()?.is_file();
+        file.take(FIRST.len() as u64).read_to_end(&mut begin)?;
+        Ok(is_file)
+    });
+    match read {
+        Ok(true) if begin.is_empty() || begin == FIRST => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io(out.display(), e)),
+        Ok(_) => {
+            let why = "is there already and is no bundle: nothing else is replaced";
+            Err(Error::new(Code::Usage, out.display().to_string(), why))
         }
     }
 }

@@ -300,7 +300,8 @@ fn run_hook(
     process::run(
         Path::new(hook),
         &[],
-        site.dir().path(),
+        // Not the site's folder: what it leaves beside itself would be damage there.
+        Path::new("/"),
         &environment,
         HOOK_LIMIT,
     )

@@ -1,19 +1,26 @@
 //! What people have said of a release at this site: who requested it, who approved it, who took that back, and what
 //! of it counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use sealift_verifier::{
-    approval::{Approval, Override, Plan, Request, Withdrawal},
+    approval::{Approval, Override, Request, Subject, Withdrawal},
     digest::Digest,
     dsse::{Envelope, Statement},
     time::Time,
 };
 
 use crate::{
+    audit::Entry,
     error::{Code, Error, Result},
-    policy::{PersonRole, Rules},
-    site::{Ready, Site},
+    policy::{
+        PersonRole, Rules,
+        rules::{self, Person},
+    },
+    site::{Context, Ready, Site},
     statements::{self, Kept, Kind},
 };
 
@@ -56,22 +63,24 @@ impl Voices {
 /// Counts the voices for a plan at `at`: distinct people with the role approver, by whom an approval of this very
 /// plan is there that has not expired and was not withdrawn. An approval counts only together with the request that
 /// it answers.
-pub fn voices(site: &Site, rules: &Rules, plan: &Plan, at: Time) -> Result<Voices> {
+pub fn voices(site: &Site, rules: &Rules, subject: &Subject, at: &At) -> Result<Voices> {
     let mut voices = Voices::default();
-    let digest = plan.digest()?;
-    let requests = requests(site, rules, plan, digest)?;
-    voices.requested_by = requests.values().flatten().cloned().collect();
+    let requests = requests(site, rules, subject)?;
+    let requesters = requests.values().flat_map(|asked| &asked.by);
+    voices.requested_by = requesters.cloned().collect();
     let withdrawn = withdrawn(site, rules)?;
     let mut found = Vec::new();
     for kept in statements::list(site, Kind::Approval)? {
         let claimed = kept.envelope.claimed::<Approval>("approval");
         // What is about something else needs no reason here.
-        if claimed.is_ok_and(|a| a.subject.site == plan.site && a.subject.release == plan.release) {
+        let about =
+            |a: Approval| a.subject.site == subject.site && a.subject.release == subject.release;
+        if claimed.is_ok_and(about) {
             found.push(kept);
         }
     }
     for kept in found {
-        match judge(&kept, rules, plan, digest, &requests, &withdrawn, at) {
+        match judge(&kept, rules, subject, &requests, &withdrawn, at) {
             Ok((signer, overrides)) => {
                 let voice = voices.approved_by.entry(signer.name).or_default();
                 voice.overrides.extend(overrides);
@@ -90,6 +99,7 @@ pub fn voices(site: &Site, rules: &Rules, plan: &Plan, at: Time) -> Result<Voice
         }
     }
     voices.void.sort();
+    voices.void.dedup();
     Ok(voices)
 }
 
@@ -97,66 +107,94 @@ pub fn voices(site: &Site, rules: &Rules, plan: &Plan, at: Time) -> Result<Voice
 fn judge(
     kept: &Kept,
     rules: &Rules,
-    plan: &Plan,
-    digest: Digest,
-    requests: &BTreeMap<Digest, Vec<String>>,
+    here: &Subject,
+    requests: &BTreeMap<Digest, Requested>,
     withdrawn: &BTreeMap<(Digest, String), Time>,
-    at: Time,
-) -> Result<(Signer, Vec<Override>), String> {
+    at: &At,
+) -> Result<(Signer, BTreeSet<Override>), String> {
     let short: String = kept.digest.to_string().chars().take(12).collect();
     let subject = format!("the approval {short}");
     let (approval, signer): (Approval, _) = signed_by(&kept.envelope, rules, PersonRole::Approver)
         .ok_or_else(|| format!("{subject} is not signed by an approver"))?;
     let name = &signer.name;
     let subject = format!("the approval of {name}");
-    if approval.subject.plan != digest {
+    if approval.subject.plan != here.plan {
         return Err(format!(
-            "{subject} is of another plan: something else runs now, or another policy holds"
+            "{subject} is of another plan: something else ran then, or another policy held"
         ));
     }
-    if approval.subject.release != plan.release || approval.subject.site != plan.site {
-        return Err(format!("{subject} is of another release or site"));
+    if approval.subject != *here {
+        return Err(format!(
+            "{subject} says another release, version, product, environment or site"
+        ));
     }
-    if !requests.contains_key(&approval.request) {
+    let Some(requested) = requests.get(&approval.request) else {
         return Err(format!(
             "{subject} answers a request that is not here: add that too"
         ));
-    }
+    };
     let longest = approval
         .issued
         .unix()
         .saturating_add(rules.approvals.valid_for.seconds());
     let until = approval.expires.unix().min(longest);
-    if at.unix() >= until {
+    // To say that the clock is wrong, an approval cannot be judged by that clock.
+    let now = if approval.overrides.contains(&Override::Clock) {
+        at.signed
+    } else {
+        at.clock
+    };
+    if now.unix() >= until {
         let until = Time::from_unix(until).map_or_else(|_| "long ago".into(), |t| t.to_string());
         return Err(format!("{subject} expired {until}"));
     }
-    let taken_back = withdrawn.get(&(approval.request, name.clone()));
-    if let Some(when) = taken_back.filter(|when| **when >= approval.issued) {
-        return Err(format!("{subject} was withdrawn {when}"));
+    // Whichever says a later time: two machines have two clocks.
+    if let Some(when) = withdrawn.get(&(approval.request, name.clone())) {
+        return Err(format!(
+            "{subject} was withdrawn {when}: it takes another request"
+        ));
     }
-    Ok((signer, approval.overrides))
+    // An approval lets only what was requested (docs/statements.md).
+    let overrides = approval.overrides.into_iter();
+    let overrides = overrides.filter(|what| requested.overrides.contains(what));
+    Ok((signer, overrides.collect()))
 }
 
-/// The requests for a plan by their digests, and who has signed each of them.
-fn requests(
-    site: &Site,
-    rules: &Rules,
-    plan: &Plan,
-    digest: Digest,
-) -> Result<BTreeMap<Digest, Vec<String>>> {
-    let mut requests = BTreeMap::new();
+/// The points in time that approvals are judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct At {
+    /// By what is signed alone.
+    pub signed: Time,
+    /// By the local clock, as far as the site goes by it.
+    pub clock: Time,
+}
+
+/// A request that counts.
+#[derive(Debug, Default)]
+struct Requested {
+    /// Everybody who has signed it.
+    by: BTreeSet<String>,
+    overrides: Vec<Override>,
+}
+
+/// The requests that say the same of a plan as the site, by their digests.
+fn requests(site: &Site, rules: &Rules, subject: &Subject) -> Result<BTreeMap<Digest, Requested>> {
+    let mut requests: BTreeMap<Digest, Requested> = BTreeMap::new();
+    let (everybody, any) = rules::keys(rules.people.iter().flat_map(|person| &person.keys));
     for kept in statements::list(site, Kind::Request)? {
-        let Some((request, signer)) =
-            signed_by::<Request>(&kept.envelope, rules, PersonRole::Operator)
-        else {
+        let operator = signed_by::<Request>(&kept.envelope, rules, PersonRole::Operator);
+        let Some((request, _)) = operator.filter(|(request, _)| request.subject == *subject) else {
             continue;
         };
-        let about = &request.subject;
-        if about.site == plan.site && about.release == plan.release && about.plan == digest {
-            let by: &mut Vec<String> = requests.entry(kept.envelope.digest()).or_default();
-            by.push(signer.name);
-        }
+        // Whoever signs it with an operator requests it as well, whatever their role.
+        let signed = kept.envelope.open::<Request>(&everybody, &any, "request");
+        let holders = signed.map(|(_, holders)| holders).unwrap_or_default();
+        let names = holders
+            .iter()
+            .filter_map(|holder| rules.owner(&holder.public));
+        let requested = requests.entry(kept.envelope.digest()).or_default();
+        requested.by.extend(names.map(|person| person.name.clone()));
+        requested.overrides = request.overrides;
     }
     Ok(requests)
 }
@@ -207,39 +245,139 @@ fn signed_by<S: Statement>(
     Some((statement, signers.min_by(|a, b| a.name.cmp(&b.name))?))
 }
 
-/// Takes a request, an approval or a withdrawal that one of the site's people has signed and that is about this site.
-/// Returns who that is.
-pub fn add(site: &mut Ready<'_>, kind: Kind, bytes: &[u8], name: &str) -> Result<String> {
+/// A request, an approval or a withdrawal that may be taken.
+pub struct Checked {
+    kind: Kind,
+    /// The person who has signed it.
+    pub by: String,
+    key: String,
+    subject: Subject,
+    /// What else it says, for people.
+    detail: String,
+}
+
+impl Checked {
+    /// What the audit log says of it.
+    pub fn say(&self, entry: Entry) -> Entry {
+        let mut entry = entry
+            .release(&self.subject.version, self.subject.release)
+            .signed(&self.key, &self.by)
+            .because(&self.detail);
+        entry.plan = Some(self.subject.plan);
+        entry
+    }
+
+    /// Takes it.
+    pub fn keep(self, site: &Ready<'_>, bytes: &[u8]) -> Result<String> {
+        statements::keep(site, self.kind, bytes)?;
+        Ok(self.by)
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Subject {
+            product, version, ..
+        } = &self.subject;
+        write!(f, "by {}, of {product} {version}, {}", self.by, self.detail)
+    }
+}
+
+/// Whether a request, an approval or a withdrawal may be taken: one of the site's people has signed it, and it is about
+/// this site.
+pub fn check(
+    site: &Site,
+    kind: Kind,
+    bytes: &[u8],
+    name: &str,
+    ctx: &Context<'_>,
+) -> Result<Checked> {
     let rules = site.policy()?.rules;
     let envelope = Envelope::parse(bytes, name)?;
     let refuse = |detail: String| Error::new(Code::ApprovalUnusable, name, detail);
+    let listed = |overrides: &[Override]| match overrides {
+        [] => String::new(),
+        all => {
+            let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+            format!(", overriding {}", all.join(" and "))
+        }
+    };
+    let with = |reason: &str| match reason {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
     let signed = match kind {
         Kind::Request => {
             let signed = signed_by::<Request>(&envelope, &rules, PersonRole::Operator);
-            signed.map(|(s, who)| (s.subject.site, who))
+            signed.map(|(s, who)| {
+                let what = format!("request {}{}", envelope.digest(), listed(&s.overrides));
+                (s.subject, s.issued, who, what + &with(&s.reason))
+            })
         }
         Kind::Approval => {
             let signed = signed_by::<Approval>(&envelope, &rules, PersonRole::Approver);
-            signed.map(|(s, who)| (s.subject.site, who))
+            signed.map(|(s, who)| {
+                let what = format!(
+                    "until {}, of request {}{}",
+                    s.expires,
+                    s.request,
+                    listed(&s.overrides)
+                );
+                (s.subject, s.issued, who, what + &with(&s.reason))
+            })
         }
         Kind::Withdrawal => {
             let signed = signed_by::<Withdrawal>(&envelope, &rules, PersonRole::Approver);
-            signed.map(|(s, who)| (s.subject.site, who))
+            signed.map(|(s, who)| {
+                let what = format!("of request {}", s.request);
+                (s.subject, s.issued, who, what + &with(&s.reason))
+            })
         }
         _ => None,
     };
-    let (site_id, who) = signed.ok_or_else(|| {
-        let kind = kind.name();
+    let (subject, issued, signer, detail) = signed.ok_or_else(|| {
+        let role = match kind {
+            Kind::Request => PersonRole::Operator,
+            _ => PersonRole::Approver,
+        };
         refuse(format!(
-            "is no {kind} that one of the people in the site's policy may make"
+            "is no {} by one of the {}s in the site's policy: {}",
+            kind.name(),
+            role.name(),
+            signers(&envelope, &rules)
         ))
     })?;
     let here = &site.state().site;
-    if site_id != *here {
+    if subject.site != *here {
         return Err(refuse(format!(
             "is about another site than this one, {here}"
         )));
     }
-    statements::keep(site, kind, bytes)?;
-    Ok(who.name)
+    site.state().check_issued(issued, ctx.now).map_err(refuse)?;
+    Ok(Checked {
+        kind,
+        by: signer.name,
+        key: signer.key,
+        subject,
+        detail,
+    })
+}
+
+/// Whose keys an envelope names, for people; whether they have signed it is another question.
+fn signers(envelope: &Envelope, policy: &Rules) -> String {
+    let named = envelope.signatures().iter().map(|signature| {
+        let of = policy.people.iter().find(|person| {
+            let (keys, _) = rules::keys(person.keys.iter());
+            keys.contains_key(&signature.keyid)
+        });
+        let roles = |person: &Person| {
+            let roles: Vec<_> = person.roles.iter().map(|role| role.name()).collect();
+            roles.join(" and ")
+        };
+        match of {
+            Some(person) => format!("{} is {}", person.name, roles(person)),
+            None => format!("the key {} is nobody's", signature.keyid),
+        }
+    });
+    named.collect::<Vec<_>>().join(", ")
 }

@@ -11,6 +11,7 @@ use sealift_verifier::{
 };
 
 use crate::{
+    audit::Entry,
     error::{Code, Error, Result},
     generation, health,
     policy::rules,
@@ -76,10 +77,10 @@ pub fn attest(site: &Ready<'_>, own: &[Check], ctx: &Context<'_>) -> Result<Atte
     })
 }
 
-type Checked = (Vec<Check>, Vec<(String, String)>);
+type Results = (Vec<Check>, Vec<(String, String)>);
 
 /// All checks, sorted by name, and those that failed.
-fn checks(site: &Site, release: &Release, number: u64, own: &[Check]) -> Result<Checked> {
+fn checks(site: &Site, release: &Release, number: u64, own: &[Check]) -> Result<Results> {
     let root = site.path(&site::current_target(number));
     let mut found = BTreeMap::new();
     let mut failed = Vec::new();
@@ -138,9 +139,41 @@ fn ran(state: &State, running: &Generation, published: Time, now: Time) -> (Time
     (since, issued)
 }
 
+/// An attestation that may be taken.
+pub struct Checked {
+    /// The site that made it.
+    by: String,
+    key: String,
+    said: Attestation,
+}
+
+impl Checked {
+    /// What the audit log says of it.
+    pub fn say(&self, entry: Entry) -> Entry {
+        let said = &self.said;
+        let failed = said.checks.iter().filter(|check| !check.passed).count();
+        entry
+            .release(&said.version, said.release)
+            .signed(&self.key, &self.by)
+            .because(format!(
+                "{} in {}, issued {}: {} checks, {failed} failed",
+                self.by,
+                said.environment,
+                said.issued,
+                said.checks.len()
+            ))
+    }
+
+    /// Takes it, and says whose it is.
+    pub fn keep(self, site: &Ready<'_>, bytes: &[u8]) -> Result<String> {
+        statements::keep(site, Kind::Attestation, bytes)?;
+        Ok(self.by)
+    }
+}
+
 /// Takes what another site has said. It has to be signed by a site that the policy lists, about itself. Returns the
 /// name of that site.
-pub fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str) -> Result<String> {
+pub fn check(site: &Site, bytes: &[u8], name: &str, ctx: &Context<'_>) -> Result<Checked> {
     let rules = site.policy()?.rules;
     let envelope = Envelope::parse(bytes, name)?;
     let refuse = |detail: String| Error::new(Code::AttestationUnusable, name, detail);
@@ -151,9 +184,11 @@ pub fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str) -> Result<String> {
     let signed = rules.sites.iter().find_map(|peer| {
         let (keys, role) = rules::keys(std::iter::once(&peer.key));
         let opened = envelope.open::<Attestation>(&keys, &role, name).ok()?;
-        Some((peer, opened.0))
+        let (said, holders) = opened;
+        let key = holders.into_iter().next()?.keyid;
+        Some((peer, said, key))
     });
-    let (peer, said) =
+    let (peer, said, key) =
         signed.ok_or_else(|| refuse("is signed by no site that the policy lists".into()))?;
     if said.site != peer.id {
         return Err(refuse(format!(
@@ -167,6 +202,12 @@ pub fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str) -> Result<String> {
             peer.name, said.environment, peer.environment
         )));
     }
-    statements::keep(site, Kind::Attestation, bytes)?;
-    Ok(peer.name.clone())
+    site.state()
+        .check_issued(said.issued, ctx.now)
+        .map_err(refuse)?;
+    Ok(Checked {
+        by: peer.name.clone(),
+        key,
+        said,
+    })
 }

@@ -12,6 +12,7 @@ use sealift_verifier::{
 };
 
 use crate::{
+    audit::Entry,
     error::{Code, Error, Result},
     site::{Ready, Site},
     statements::{self, Kind},
@@ -57,9 +58,39 @@ pub fn progress(site: &Site, root: &Root, release: Digest) -> Result<(usize, u64
     }
 }
 
-/// Takes a countersignature, if at least one release key of the customer's root has signed it and it is about this
-/// site's product.
-pub fn add(site: &Ready<'_>, bytes: &[u8], name: &str) -> Result<Held> {
+/// A countersignature that may be taken.
+pub struct Checked {
+    said: Countersignature,
+    /// The ids of the keys that have signed it.
+    keys: Vec<String>,
+}
+
+impl Checked {
+    /// What the audit log says of it.
+    pub fn say(&self, entry: Entry) -> Entry {
+        let said = &self.said;
+        let entry = entry.release(&said.version, said.release);
+        let keys = self.keys.iter();
+        keys.fold(entry, |entry, key| entry.signed(key, "the customer"))
+            .because(format!(
+                "of {} {}, issued {}",
+                said.product, said.version, said.issued
+            ))
+    }
+
+    /// Takes it.
+    pub fn keep(self, site: &Ready<'_>, bytes: &[u8]) -> Result<Held> {
+        Ok(Held {
+            digest: statements::keep(site, Kind::Countersignature, bytes)?,
+            said: self.said,
+            signers: self.keys.len(),
+        })
+    }
+}
+
+/// Whether a countersignature may be taken: at least one release key of the customer's root has signed it, and it is
+/// about this site's product.
+pub fn check(site: &Site, bytes: &[u8], name: &str) -> Result<Checked> {
     let root = customer_root(site)?;
     let (said, signers) = by_some(&root, &Envelope::parse(bytes, name)?)?;
     let product = site.state().product.as_ref();
@@ -67,10 +98,9 @@ pub fn add(site: &Ready<'_>, bytes: &[u8], name: &str) -> Result<Held> {
         let detail = format!("is for {}, this site has {product}", said.product);
         return Err(Error::new(Code::CountersignatureUnusable, name, detail));
     }
-    Ok(Held {
-        digest: statements::keep(site, Kind::Countersignature, bytes)?,
+    Ok(Checked {
         said,
-        signers: signers.len(),
+        keys: signers.into_iter().map(|signer| signer.keyid).collect(),
     })
 }
 

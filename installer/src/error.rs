@@ -118,7 +118,7 @@ sealift_verifier::codes! {
     /// Tests of rules in Rego that do not hold.
     PolicyTestsFailed = "policy-tests-failed", "correct the rules or the tests that the list names";
     /// A license that is of no use here.
-    LicenseUnusable = "license-unusable", "ask the vendor for a license for this site and product";
+    LicenseUnusable = "license-unusable", "ask the vendor for a license for this site and product, unless a newer one is here already";
     /// A request, approval or withdrawal that is of no use here.
     ApprovalUnusable = "approval-unusable", "see the people and their keys in `policy show`, and the site's id in `status`";
     /// An attestation that is of no use here.

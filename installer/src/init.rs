@@ -1,6 +1,9 @@
 //! Making a site.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use sealift_verifier::{
     digest::{Digest, hex},
@@ -201,8 +204,13 @@ fn check_hook(hook: &Path) -> Result<String> {
     if !hook.is_absolute() {
         return bad("the activate hook needs an absolute path");
     }
-    if !hook.is_file() {
-        return bad("the activate hook is no file");
+    match std::fs::metadata(hook) {
+        Ok(found) if !found.is_file() => return bad("the activate hook is no file"),
+        Ok(found) if found.mode() & 0o111 == 0 => {
+            return bad("the activate hook is not executable: chmod +x");
+        }
+        Ok(_) => {}
+        Err(e) => return bad(&format!("the activate hook cannot be used: {e}")),
     }
     match hook.to_str() {
         Some(text) => Ok(text.to_owned()),

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use sealift_verifier::{
+    digest::Digest,
     license::{self, License, Question},
     release::Release,
     tuf::Root,
 };
 
 use crate::{
+    audit::Entry,
     error::{Code, Denial, Error, Result},
     policy::Rules,
     site::{Context, Ready, Site},
@@ -18,7 +20,7 @@ use crate::{
 /// A license that is kept, and whether it is one.
 pub struct Held {
     /// Its file's digest.
-    pub digest: sealift_verifier::digest::Digest,
+    pub digest: Digest,
     /// What it grants; or why it grants nothing, whatever it says.
     pub license: Result<License>,
 }
@@ -59,11 +61,46 @@ pub fn expiring(site: &Site, ctx: &Context<'_>) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Takes a license, if a license key has signed it, it is for this product, and it is not older than the one that it
-/// replaces. Returns what it replaces.
-pub fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str) -> Result<(License, Option<License>)> {
+/// A license that may be taken.
+pub struct Checked {
+    license: License,
+    /// The ids of the keys that have signed it.
+    keys: Vec<String>,
+    /// What it replaces.
+    before: Option<(Digest, License)>,
+}
+
+impl Checked {
+    /// What the audit log says of it.
+    pub fn say(&self, entry: Entry) -> Entry {
+        let License {
+            id,
+            customer,
+            issued,
+            ..
+        } = &self.license;
+        let keys = self.keys.iter();
+        keys.fold(entry, |entry, key| entry.signed(key, ""))
+            .because(format!("license {id} for {customer}, issued {issued}"))
+    }
+
+    /// Takes it, and returns it with what it replaces.
+    pub fn keep(self, site: &mut Ready<'_>, bytes: &[u8]) -> Result<(License, Option<License>)> {
+        let digest = statements::keep(site, Kind::License, bytes)?;
+        site.raise_time(self.license.issued)?;
+        let before = self.before.filter(|(old, _)| *old != digest);
+        if let Some((old, _)) = &before {
+            statements::remove(site, Kind::License, *old)?;
+        }
+        Ok((self.license, before.map(|(_, license)| license)))
+    }
+}
+
+/// Whether a license may be taken: a license key has signed it, it is for this product, and it is not older than the one
+/// that it replaces.
+pub fn check(site: &Site, bytes: &[u8], name: &str, ctx: &Context<'_>) -> Result<Checked> {
     let root = site.root()?;
-    let (license, _) = License::open(bytes, &root, name)?;
+    let (license, holders) = License::open(bytes, &root, name)?;
     let refuse = |detail: String| Err(Error::new(Code::LicenseUnusable, name, detail));
     if let Some(product) = site
         .state()
@@ -80,6 +117,10 @@ pub fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str) -> Result<(License, O
     if !license.sites.is_empty() && !license.sites.contains(here) {
         return refuse(format!("is bound to other sites than this one, {here}"));
     }
+    // The site learns from it what time it is at least.
+    if let Err(why) = site.state().check_issued(license.issued, ctx.now) {
+        return refuse(why);
+    }
     let before = held(site, &root)?.into_iter().find_map(|held| {
         let license_there = held.license.ok()?;
         (license_there.id == license.id).then_some((held.digest, license_there))
@@ -89,20 +130,15 @@ pub fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str) -> Result<(License, O
         .filter(|(_, there)| there.issued > license.issued)
     {
         return refuse(format!(
-            "was issued {}, the one here {}",
+            "was issued {}, and a newer one with this id is here, issued {}",
             license.issued, there.issued
         ));
     }
-    let digest = statements::keep(site, Kind::License, bytes)?;
-    site.raise_time(license.issued)?;
-    match before {
-        Some((old, _)) if old == digest => Ok((license, None)),
-        Some((old, there)) => {
-            statements::remove(site, Kind::License, old)?;
-            Ok((license, Some(there)))
-        }
-        None => Ok((license, None)),
-    }
+    Ok(Checked {
+        license,
+        keys: holders.into_iter().map(|holder| holder.keyid).collect(),
+        before,
+    })
 }
 
 /// Takes a license away by its id, and returns it.

@@ -320,6 +320,19 @@ impl State {
         self.history.drain(..surplus);
     }
 
+    /// Refuses what says that it was made later than it can be here: it would count for longer than it may, or say that
+    /// it is later than it is. Two clocks may differ by a day. A site that does not go by its clock cannot tell.
+    pub fn check_issued(&self, issued: Time, now: Time) -> Result<(), String> {
+        const DAY: i64 = 24 * 60 * 60;
+        let now = self.trust.time.map_or(now, |time| time.max(now));
+        if self.clock == ClockPolicy::Ignore || issued.unix() <= now.unix().saturating_add(DAY) {
+            return Ok(());
+        }
+        Err(format!(
+            "was made {issued}, and here it is {now}: one of the two clocks is wrong"
+        ))
+    }
+
     /// The point in time that expiry is judged by.
     pub fn judged_by(&self, now: Time) -> Result<Time> {
         Ok(match (self.clock, self.trust.time) {

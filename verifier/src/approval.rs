@@ -50,6 +50,9 @@ pub struct Plan {
     pub counter: u64,
     /// The digest of the release that runs.
     pub from: Option<Digest>,
+    /// The number of the generation that it would become. It is used once: after going back, the same release becomes
+    /// another generation, and has to be approved again.
+    pub generation: u64,
     /// The digest of the site's policy.
     pub policy: Option<Digest>,
 }

@@ -82,7 +82,7 @@ codes! {
     /// A signature that is not valid, in a bundle, where each one has to be.
     SignatureInvalid = "signature-invalid", "the bundle was changed after it was signed; get it again from the vendor";
     /// A signature by a key that the root does not name for this role.
-    KeyUnknown = "key-unknown", "the signing key is not (or no longer) entitled: is this the right root file?";
+    KeyUnknown = "key-unknown", "the signing key is not (or no longer) entitled: is this the right root file? If the vendor has replaced the key since, ask for the release signed anew";
     /// Provenance that no release key has signed, or that is about another release.
     ProvenanceInvalid = "provenance-invalid", "the release does not say where it comes from as it has to; get the bundle again from the vendor";
     /// The bundle's roots do not contain or continue the trusted one.
@@ -154,6 +154,13 @@ pub fn render_json(failure: &dyn Failure) -> serde_json::Value {
         "hint": failure.hint(),
         "message": failure.to_string(),
     })
+}
+
+/// What the parser of a command line says was wrong, in one line without the usage that follows.
+pub fn usage(said: &str) -> String {
+    let said = said.trim_start_matches("error: ");
+    let what = said.split("\n\n").next().unwrap_or_default();
+    what.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// `text` with everything escaped that could move a terminal's cursor, begin a line, hide other text or

@@ -10,7 +10,7 @@ use sealift_keys::{
     passphrase::{PassphraseSource, Passphrases},
     signer::{self, KeyArgument, Signer},
 };
-use sealift_verifier::release::Mode;
+use sealift_verifier::{release::Mode, tuf::RoleName};
 use serde_json::json;
 
 use super::{Answer, Surroundings, cache::CacheArgs, compat::follow, one_or_all, progress::Bars};
@@ -20,6 +20,7 @@ use crate::{
     collect::{self, Options},
     error::{Code, Error, Result},
     metadata::Roots,
+    output::{beside, check_replaced},
     plan::Plan,
     sbom::inventory,
 };
@@ -99,13 +100,19 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         let mut text = String::new();
         let mut releases = Vec::new();
         let mut plans = check::check(&args.definition, &options, &args.modes)?;
-        args.outs(&plans)?;
+        for out in args.outs(&plans)? {
+            check_replaced(&out)?;
+            drop(beside(&out)?);
+        }
         for plan in &mut plans {
             args.follow(plan, around)?;
             inventory(plan, &(), threads(), &bars)?;
+            let roots = Roots::read(&args.root, plan.release.published)?;
+            let needed = roots.newest().role(RoleName::Targets)?.threshold;
             let _ = writeln!(
                 text,
-                "would build {} {}{} with {} capabilities, release counter {}; nothing was written",
+                "would build {} {}{} with {} capabilities, release counter {}, for {needed} signatures; \
+                 nothing was written",
                 plan.release.product,
                 plan.release.version,
                 for_mode(plan),
@@ -119,6 +126,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
                 "mode": plan.release.mode,
                 "counter": plan.counter,
                 "capabilities": plan.capabilities.len(),
+                "signatures-needed": needed,
             }));
         }
         let json = one_or_all(releases);
@@ -132,6 +140,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     });
     let mut plans = plans?;
     let outs = args.outs(&plans)?;
+    outs.iter().try_for_each(|out| check_replaced(out))?;
     for plan in &mut plans {
         args.follow(plan, around)?;
     }

@@ -181,6 +181,16 @@ fn one_or_all(mut releases: Vec<Value>) -> Value {
     }
 }
 
+/// What is wrong with a command line, for machines; `said` is what the parser says to people.
+pub fn usage(said: &str) -> String {
+    let wrong = Error::new(
+        Code::Usage,
+        "arguments",
+        sealift_verifier::error::usage(said),
+    );
+    format!("{}\n", error_json(&wrong))
+}
+
 fn error_text(error: &Error) -> String {
     format!(
         "error[{}]: {error}\n  hint: {}\n",

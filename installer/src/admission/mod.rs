@@ -32,6 +32,7 @@ use crate::{
     policy::{Channel, SitePolicy},
     rego::input::{self, Known},
     site::{Context, Site},
+    state::ClockPolicy,
 };
 
 /// What came out of one rule. A rule that several things speak against has several of these.
@@ -197,11 +198,26 @@ pub fn decide(
         release: authentic.release_digest(),
         counter: authentic.counter(),
         from: state.running().map(|running| running.release),
+        generation: state.next,
         policy: policy.digest,
     };
     // An approval may not outlive its end by a clock that was set back behind what is signed.
-    let at = state.judged_by(ctx.now)?.max(authentic.release().published);
-    let voices = approvals::voices(site, &policy.rules, &plan, at)?;
+    let release = authentic.release();
+    let at = state.judged_by(ctx.now)?.max(release.published);
+    let subject = approval::Subject {
+        site: state.site.clone(),
+        environment: policy.rules.deployment.environment,
+        product: release.product.clone(),
+        version: release.version.clone(),
+        release: plan.release,
+        plan: plan.digest()?,
+    };
+    let clock = match state.clock {
+        ClockPolicy::Approve => at.max(ctx.now),
+        ClockPolicy::Enforce | ClockPolicy::Ignore => at,
+    };
+    let times = approvals::At { signed: at, clock };
+    let voices = approvals::voices(site, &policy.rules, &subject, &times)?;
     let case = Case {
         site,
         authentic,

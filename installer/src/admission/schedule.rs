@@ -6,6 +6,7 @@ use super::{Case, Rules};
 use crate::{
     error::Code,
     policy::{Channel, windows::Standing},
+    state::ClockPolicy,
 };
 
 const CHANNEL: &str = "channel";
@@ -113,6 +114,19 @@ pub(super) fn window(case: &Case<'_>, rules: &mut Rules) {
         return rules.pass(WINDOW, "the policy lets this severity in at any time");
     }
     let critical = severity == Some(Severity::Critical);
+    let state = case.site.state();
+    let published = case.authentic.release().published;
+    let time = state
+        .trust
+        .time
+        .map_or(published, |time| time.max(published));
+    if time > case.ctx.now && state.clock != ClockPolicy::Ignore && !policy.maintenance.is_empty() {
+        let why = format!(
+            "the clock is behind {time}, what is signed, so that nobody knows whether a maintenance window is open"
+        );
+        let (what, code) = (Override::Window, Code::OutsideWindow);
+        return overridden(case, rules, WINDOW, what, code, &why);
+    }
     match policy.maintenance.standing(case.ctx.now, !critical) {
         Standing::Always => rules.pass(WINDOW, "there are no maintenance windows"),
         Standing::Open { until } => rules.pass(

@@ -331,6 +331,21 @@ impl Entry {
         self
     }
 
+    /// Resting on the signature of this key, of this person or site as far as one is known.
+    pub fn signed(mut self, key: impl Into<String>, person: impl Into<String>) -> Self {
+        self.signed_by.push(SignedBy {
+            key: key.into(),
+            person: person.into(),
+        });
+        self
+    }
+
+    /// For this reason, or with these details: for people.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+
     /// What the rules said.
     pub fn rules(mut self, rules: Vec<RuleResult>) -> Self {
         self.rules = rules;

@@ -2,8 +2,8 @@
 //! site's key, and on the disk before the effect that it records.
 //!
 //! [`entry`] is what a line says, [`log`](self) how it gets to the disk: [`Ready::intend`] before an effect,
-//! [`Ready::conclude`] after it, [`Ready::decided`] for what has no effect of its own, [`recorded`] for all that is
-//! done in one go. [`checkpoint`] is what the site's key signs, [`read`] reads a log of any length in the memory of a
+//! [`Ready::conclude`] after it, [`Ready::decided`] for what has no effect of its own, [`recorded`] and [`checked`] for
+//! all that is done in one go. [`checkpoint`] is what the site's key signs, [`read`] reads a log of any length in the memory of a
 //! line. The format is that of `docs/audit.md`.
 
 pub mod checkpoint;
@@ -142,4 +142,23 @@ pub fn recorded<'d, T>(
     let (outcome, reason) = Outcome::of(&result);
     site.conclude(intent, outcome, &reason, ctx);
     result
+}
+
+/// Does something whose intent says what a check has found out, in the words of `say`. What the check refuses is
+/// recorded as a refusal.
+pub fn checked<'d, C, T>(
+    site: &mut Ready<'d>,
+    entry: Entry,
+    ctx: &Context<'_>,
+    check: impl FnOnce(&Ready<'d>) -> Result<C>,
+    say: impl FnOnce(&C, Entry) -> Entry,
+    effect: impl FnOnce(&mut Ready<'d>, C) -> Result<T>,
+) -> Result<T> {
+    match check(site) {
+        Ok(found) => {
+            let entry = say(&found, entry);
+            recorded(site, entry, ctx, |site| effect(site, found))
+        }
+        Err(e) => Err(site.refused(entry.action, entry, e, ctx)),
+    }
 }

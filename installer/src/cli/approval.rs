@@ -7,7 +7,7 @@ use sealift_verifier::{
     digest::Digest,
     dsse::{Envelope, Statement},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Answer, Failed, Scene,
@@ -79,9 +79,14 @@ fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str, scene: &Scene<'_>) -> Res
         Error::new(Code::ApprovalUnusable, name, detail)
     })?;
     let entry = Entry::new(Action::ApprovalAdd).about(format!("{} {name}", kind.name()));
-    let who = audit::recorded(site, entry, &scene.context, |site| {
-        approvals::add(site, kind, bytes, name)
-    })?;
+    let who = audit::checked(
+        site,
+        entry,
+        &scene.context,
+        |site| approvals::check(site, kind, bytes, name, &scene.context),
+        |found, entry| found.say(entry),
+        |site, found| found.keep(site, bytes),
+    )?;
     let line = format!("{} of {who}", kind.name());
     Ok((line, json!({ "kind": kind.name(), "by": who })))
 }
@@ -91,30 +96,38 @@ fn list(scene: &Scene<'_>) -> Result<Answer, Failed> {
     let mut all = Vec::new();
     for kind in KINDS {
         for kept in statements::list(&site, kind)? {
-            let (line, json) = match kind {
-                Kind::Request => claimed::<Request>(&kept, |r| (&r.subject, r.issued))?,
-                Kind::Withdrawal => claimed::<Withdrawal>(&kept, |w| (&w.subject, w.issued))?,
-                _ => claimed::<Approval>(&kept, |a| (&a.subject, a.issued))?,
+            let json = match kind {
+                Kind::Request => claimed::<Request>(&kept)?,
+                Kind::Withdrawal => claimed::<Withdrawal>(&kept)?,
+                _ => claimed::<Approval>(&kept)?,
             };
-            let json = json!({ "kind": kind.name(), "digest": kept.digest, "statement": json });
-            all.push((format!("{:<12}{line}", kind.name()), json));
+            let found = approvals::check(
+                &site,
+                kind,
+                &kept.envelope.to_bytes(),
+                "statement",
+                &scene.context,
+            );
+            let said = match &found {
+                Ok(found) => found.to_string(),
+                Err(e) => format!("counts nothing: {e}"),
+            };
+            all.push((
+                format!("{:<12}{} {said}", kind.name(), kept.digest),
+                json!({
+                    "kind": kind.name(),
+                    "digest": kept.digest,
+                    "by": found.as_ref().ok().map(|found| &found.by),
+                    "statement": json,
+                }),
+            ));
         }
     }
     Ok(statement::listed("statements", all))
 }
 
-type About<'a> = (
-    &'a sealift_verifier::approval::Subject,
-    sealift_verifier::time::Time,
-);
-
-/// A statement that was verified when it was taken, for people and for machines.
-fn claimed<S: Statement>(kept: &Kept, about: impl Fn(&S) -> About<'_>) -> Result<Told> {
+/// A statement that was verified when it was taken, for machines.
+fn claimed<S: Statement>(kept: &Kept) -> Result<Value> {
     let statement: S = kept.envelope.claimed("statement")?;
-    let (subject, issued) = about(&statement);
-    let line = format!(
-        "{} {} {}, issued {issued}",
-        kept.digest, subject.product, subject.version
-    );
-    Ok((line, to_json(&statement)))
+    Ok(to_json(&statement))
 }

@@ -41,9 +41,14 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         Command::Add { files } => {
             statement::add(files, "attestation", scene, |site, bytes, name| {
                 let entry = Entry::new(Action::AttestationAdd).about(name);
-                let by = audit::recorded(site, entry, &scene.context, |site| {
-                    attestation::add(site, bytes, name)
-                })?;
+                let by = audit::checked(
+                    site,
+                    entry,
+                    &scene.context,
+                    |site| attestation::check(site, bytes, name, &scene.context),
+                    |found, entry| found.say(entry),
+                    |site, found| found.keep(site, bytes),
+                )?;
                 let line = format!("attestation of {by}");
                 Ok((line, json!({ "attestation": Digest::of(bytes), "by": by })))
             })

@@ -238,11 +238,21 @@ fn text(line: &Line) -> String {
     format!("{}\n", printable(&said))
 }
 
+/// What holds nothing proves nothing.
+fn empty(name: String) -> Error {
+    Error::new(Code::Usage, name, "is empty: it is no evidence of anything")
+}
+
 fn verify(args: &VerifyArgs, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let site = scene.site()?;
     let mut against = Against::default();
     for path in &args.archive {
-        against.archives.push(super::open_bundle(path)?);
+        let (file, name) = super::open_bundle(path)?;
+        let length = file.metadata().map_err(|e| Error::io(&name, e))?.len();
+        if length == 0 {
+            return Err(empty(name).into());
+        }
+        against.archives.push((file, name));
     }
     for path in &args.checkpoint {
         let (file, name) = super::open_bundle(path)?;
@@ -250,6 +260,9 @@ fn verify(args: &VerifyArgs, scene: &Scene<'_>) -> Result<Answer, Failed> {
         file.take(CHECKPOINTS)
             .read_to_end(&mut bytes)
             .map_err(|e| Error::io(&name, e))?;
+        if bytes.is_empty() {
+            return Err(empty(name).into());
+        }
         against.checkpoints.push((bytes, name));
     }
     if let Some(path) = &args.key {

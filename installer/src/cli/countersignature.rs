@@ -47,9 +47,14 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
             statement::add(files, "countersignature", scene, |site, bytes, name| {
                 let entry =
                     Entry::new(Action::ApprovalAdd).about(format!("countersignature {name}"));
-                let held = audit::recorded(site, entry, &scene.context, |site| {
-                    countersignatures::add(site, bytes, name)
-                })?;
+                let held = audit::checked(
+                    site,
+                    entry,
+                    &scene.context,
+                    |site| countersignatures::check(site, bytes, name),
+                    |found, entry| found.say(entry),
+                    |site, found| found.keep(site, bytes),
+                )?;
                 describe(site, &held)
             })
         }

@@ -23,7 +23,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Take a license; one with the same id is replaced if it is not newer
+    /// Take a license; it replaces one with the same id, unless that is newer
     Add {
         /// The license, as the vendor sent it
         file: PathBuf,
@@ -48,9 +48,14 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
             let (bytes, name) = read_small(file, statements::LIMIT)?;
             let mut site = scene.ready("license")?;
             let entry = Entry::new(Action::LicenseAdd).about(&name);
-            let (license, before) = audit::recorded(&mut site, entry, &scene.context, |site| {
-                licenses::add(site, &bytes, &name)
-            })?;
+            let (license, before) = audit::checked(
+                &mut site,
+                entry,
+                &scene.context,
+                |site| licenses::check(site, &bytes, &name, &scene.context),
+                |found, entry| found.say(entry),
+                |site, found| found.keep(site, &bytes),
+            )?;
             let mut text = String::from("added: ");
             describe(&license, &mut text);
             if let Some(before) = &before {

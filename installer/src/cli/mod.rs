@@ -48,7 +48,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use sealift_keys::cli::{ApproveArgs, WithdrawArgs};
 use sealift_verifier::{
     approval::Override,
-    error::{render_json, render_text},
+    error::{render_json, render_text, usage},
     time::Time,
 };
 use serde_json::{Map, Value, json};
@@ -145,14 +145,20 @@ struct OverrideArgs {
     /// Install what has expired by the local clock alone, if enough people have approved that
     #[arg(long)]
     override_clock: bool,
+    /// The same, as requests and approvals name it: window, frozen or clock; may be given several times
+    #[arg(long = "override", value_name = "WHAT")]
+    overrides: Vec<Override>,
 }
 
 impl OverrideArgs {
     fn list(&self) -> Vec<Override> {
-        let asked = |what: &Override| match what {
-            Override::Clock => self.override_clock,
-            Override::Frozen => self.override_frozen,
-            Override::Window => self.override_window,
+        let asked = |what: &Override| {
+            self.overrides.contains(what)
+                || match what {
+                    Override::Clock => self.override_clock,
+                    Override::Frozen => self.override_frozen,
+                    Override::Window => self.override_window,
+                }
         };
         Override::ALL.into_iter().filter(asked).collect()
     }
@@ -255,7 +261,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>, world: &mut World<'_>) -> 
                 .iter()
                 .any(|a| a == "json" || a == "--output=json")
             {
-                let wrong = Error::new(Code::Usage, "arguments", error.kind().to_string());
+                let wrong = Error::new(Code::Usage, "arguments", usage(&error.to_string()));
                 let _ = writeln!(world.out, "{}", error_object(&wrong, Map::new()));
             }
             return exit::USAGE;

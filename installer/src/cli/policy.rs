@@ -20,7 +20,7 @@ use crate::{
     audit::{self, Action, Entry},
     error::Result,
     plan,
-    policy::{self, Source},
+    policy::{self, Rules, Source},
     rego,
 };
 
@@ -124,17 +124,49 @@ fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
     };
     let mut site = scene.ready("policy")?;
     let entry = Entry::new(Action::PolicySet).about(&name);
-    let set = audit::recorded(&mut site, entry, &scene.context, |site| {
-        policy::set(site, source, &name, &scene.context)
-    })?;
+    let mut people = Vec::new();
+    let set = audit::checked(
+        &mut site,
+        entry,
+        &scene.context,
+        |site| policy::check(site, source, &name, &scene.context),
+        |found, entry| {
+            people = keys(found.rules());
+            found.say(entry)
+        },
+        |site, found| found.hold(site),
+    )?;
     let signed = if set.signed { "signed" } else { "not signed" };
+    let mut text = format!(
+        "policy {} holds, {signed}, digest {}\n",
+        set.version, set.digest
+    );
+    for (name, roles, key) in &people {
+        let _ = writeln!(
+            text,
+            "  {} ({}) has the key {key}",
+            printable(name),
+            roles.join(", ")
+        );
+    }
+    let people = people.iter();
+    let people =
+        people.map(|(name, roles, key)| json!({ "name": name, "roles": roles, "key": key }));
+    let people: Vec<Value> = people.collect();
     Ok(Answer {
-        text: format!(
-            "policy {} holds, {signed}, digest {}\n",
-            set.version, set.digest
-        ),
-        json: json!({ "policy": set }),
+        text,
+        json: json!({ "policy": set, "people": people }),
     })
+}
+
+/// Who is listed, with their roles and the id of each key, as `sealift-keys` shows it.
+fn keys(rules: &Rules) -> Vec<(String, Vec<&'static str>, String)> {
+    let people = rules.people.iter().flat_map(|person| {
+        let roles: Vec<_> = person.roles.iter().map(|role| role.name()).collect();
+        let ids = person.keys.iter().filter_map(|key| key.to_tuf().id().ok());
+        ids.map(move |id| (person.name.clone(), roles.clone(), id))
+    });
+    people.collect()
 }
 
 /// A policy from a folder. It has no version of its own: it is the next one.

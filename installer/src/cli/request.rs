@@ -1,6 +1,6 @@
 //! `request`: asks people to approve a release.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use sealift_keys::{
     approval,
@@ -14,7 +14,7 @@ use super::{Answer, Failed, Scene, open_bundle, plan as plan_cli, write_new};
 use crate::{
     approvals,
     audit::{self, Action, Entry},
-    plan,
+    plan::{self, Plan, PlanDenial},
     statements::Kind,
 };
 
@@ -77,11 +77,17 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         .release(&plan.version, plan.release)
         .about(args.out.display().to_string())
         .decided(decision);
-    let who = audit::recorded(&mut site, entry, &scene.context, |site| {
-        approvals::add(site, Kind::Request, &bytes, "the request")
-    })?;
+    let who = audit::checked(
+        &mut site,
+        entry,
+        &scene.context,
+        |site| approvals::check(site, Kind::Request, &bytes, "the request", &scene.context),
+        |found, entry| found.say(entry),
+        |site, found| found.keep(site, &bytes),
+    )?;
     write_new(&args.out, &bytes, scene.disk)?;
-    let text = format!(
+    let left = left(&plan, &request.overrides);
+    let mut text = format!(
         "{who} requests {} {} in {}\nplan digest {}\nsend it to those who approve: sealift-installer approve {}, or sealift-keys approve\n",
         plan.product,
         plan.version,
@@ -89,12 +95,33 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         decision.plan_digest,
         args.out.display()
     );
+    for denial in &left {
+        let _ = writeln!(
+            text,
+            "approvals alone do not help: {}: {}",
+            denial.code, denial.message
+        );
+    }
     let json = json!({
         "request": envelope.digest(),
+        "denials-left": left,
         "requested-by": who,
         "plan-digest": decision.plan_digest,
         "release": plan.release,
         "file": args.out,
     });
     Ok(Answer { text, json })
+}
+
+/// What would still speak against the release if everybody approved what is requested.
+fn left<'a>(plan: &'a Plan, overrides: &[Override]) -> Vec<&'a PlanDenial> {
+    let settled = |code: &str| match code {
+        "approvals-missing" => true,
+        "outside-window" => overrides.contains(&Override::Window),
+        "channel-frozen" => overrides.contains(&Override::Frozen),
+        "expired-by-clock" => overrides.contains(&Override::Clock),
+        _ => false,
+    };
+    let denials = plan.denials.iter();
+    denials.filter(|denial| !settled(denial.code)).collect()
 }

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::{Answer, Failed, Scene, read_small, status, to_json};
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, Action, Entry, Outcome},
     error::Result,
     state::CustomerRoot,
-    trust::{self, Stick},
+    trust::{self, Stick, Updated},
 };
 
 /// Show and change whom the site trusts
@@ -66,9 +66,13 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
             let stick = Stick::read(path)?;
             let mut site = scene.ready("trust")?;
             let entry = Entry::new(Action::TrustUpdate).about(path.display().to_string());
-            let updated = audit::recorded(&mut site, entry, &scene.context, |site| {
-                trust::update(site, &stick, &scene.context)
-            })?;
+            let ctx = &scene.context;
+            let intent = site.intend(entry, ctx)?;
+            let result = trust::update(&mut site, &stick, ctx);
+            let (outcome, reason) = Outcome::of(&result);
+            let reason = result.as_ref().map_or(reason, Updated::describe);
+            site.conclude(intent, outcome, &reason, ctx);
+            let updated = result?;
             let mut text = if updated.changed {
                 format!("taken: {}\n", updated.describe())
             } else {

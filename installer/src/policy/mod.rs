@@ -13,6 +13,7 @@ use sealift_verifier::{
     digest::Digest,
     dsse::{Envelope, Statement as _},
     policy::{Policy, RULES, TESTS},
+    time::Time,
     tuf::Root,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use rules::{Channel, PersonRole, Rules};
 
 use crate::{
+    audit::Entry,
     error::{Code, Error, Result},
     rego::Rego,
     site::{Context, POLICY, Ready, Site},
@@ -145,17 +147,60 @@ pub enum Source {
     Unsigned(Policy),
 }
 
-/// Makes a policy hold, durably. Refused are those that are not signed as they have to be, that are older than the one
+/// A policy that may be set.
+pub struct Checked {
+    bytes: Vec<u8>,
+    issued: Time,
+    rules: Rules,
+    /// The ids of the keys that have signed it.
+    keys: Vec<String>,
+    state: PolicyState,
+}
+
+impl Checked {
+    /// What the audit log says of it.
+    pub fn say(&self, entry: Entry) -> Entry {
+        let PolicyState {
+            digest, version, ..
+        } = &self.state;
+        let keys = self.keys.iter();
+        keys.fold(entry, |entry, key| entry.signed(key, "the customer"))
+            .because(format!("policy {version} with the digest {digest}"))
+    }
+
+    /// What it asks for.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Makes it hold, durably.
+    pub fn hold(self, site: &mut Ready<'_>) -> Result<PolicyState> {
+        let state = self.state;
+        if site.state().policy.as_ref() == Some(&state) {
+            return Ok(state);
+        }
+        let writer = site.writer();
+        writer.mkdir(site.dir().at(POLICY))?;
+        let dir = site.dir().dir(POLICY)?;
+        writer.replace(dir.at(&file_name(state.digest)), &self.bytes)?;
+        writer.sync_dir(site.dir())?;
+        let mut next = site.state().clone();
+        next.policy = Some(state.clone());
+        if state.signed {
+            next.trust.time = next.trust.time.max(Some(self.issued));
+        }
+        site.commit(next)?;
+        sweep(site)?;
+        Ok(state)
+    }
+}
+
+/// Whether a policy may be set. Refused are those that are not signed as they have to be, that are older than the one
 /// that holds, or that cannot be read.
-pub fn set(
-    site: &mut Ready<'_>,
-    source: Source,
-    name: &str,
-    ctx: &Context<'_>,
-) -> Result<PolicyState> {
+pub fn check(site: &Site, source: Source, name: &str, ctx: &Context<'_>) -> Result<Checked> {
     let customer = site.customer_root()?;
     let refuse = |detail: String| Error::new(Code::PolicyInvalid, name, detail);
-    let (policy, bytes, signed) = match (source, &customer) {
+    let (policy, bytes, signers) = match (source, &customer) {
         (Source::Signed(bytes), Some(root)) => {
             let roles = root.sealift.as_ref();
             let role = roles
@@ -166,9 +211,9 @@ pub fn set(
                         root.version
                     ))
                 })?;
-            let (policy, _) =
+            let (policy, signers) =
                 Envelope::parse(&bytes, name)?.open::<Policy>(&root.keys, role, name)?;
-            (policy, bytes, true)
+            (policy, bytes, Some(signers))
         }
         (Source::Signed(_), None) => {
             let why = "is signed, and this site has no root of the customer to verify it by: see `trust customer`";
@@ -181,40 +226,38 @@ pub fn set(
         (Source::Unsigned(policy), None) => {
             policy.check().map_err(&refuse)?;
             let bytes = serde_json::to_vec(&policy).map_err(|e| refuse(e.to_string()))?;
-            (policy, bytes, false)
+            (policy, bytes, None)
         }
     };
     let state = PolicyState {
         digest: Digest::of(&bytes),
         version: policy.version,
-        signed,
+        signed: signers.is_some(),
     };
-    if let Some(there) = &site.state().policy {
-        if there.digest == state.digest {
-            return Ok(state);
-        }
-        if there.version >= state.version {
-            return Err(refuse(format!(
-                "has version {}, the policy here has {}: give the new one a higher version",
-                state.version, there.version
-            )));
-        }
+    if let Some(there) = &site.state().policy
+        && there.digest != state.digest
+        && there.version >= state.version
+    {
+        return Err(refuse(format!(
+            "has version {}, the policy here has {}: give the new one a higher version",
+            state.version, there.version
+        )));
     }
     let issued = policy.issued;
-    SitePolicy::of(policy, name)?.check(name, ctx)?;
-    let writer = site.writer();
-    writer.mkdir(site.dir().at(POLICY))?;
-    let dir = site.dir().dir(POLICY)?;
-    writer.replace(dir.at(&file_name(state.digest)), &bytes)?;
-    writer.sync_dir(site.dir())?;
-    let mut next = site.state().clone();
-    next.policy = Some(state.clone());
-    if signed {
-        next.trust.time = next.trust.time.max(Some(issued));
+    if state.signed {
+        // The site learns from it what time it is at least.
+        site.state().check_issued(issued, ctx.now).map_err(refuse)?;
     }
-    site.commit(next)?;
-    sweep(site)?;
-    Ok(state)
+    let policy = SitePolicy::of(policy, name)?;
+    policy.check(name, ctx)?;
+    let signers = signers.into_iter().flatten();
+    Ok(Checked {
+        bytes,
+        issued,
+        rules: policy.rules,
+        keys: signers.map(|signer| signer.keyid).collect(),
+        state,
+    })
 }
 
 /// Why the policy that holds is not the customer's by the root that is trusted now; nothing if it is, or if there is

@@ -197,6 +197,17 @@ pub enum PersonRole {
     Auditor,
 }
 
+impl PersonRole {
+    /// As policies write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
 /// Whose capabilities may be installed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -336,6 +347,11 @@ impl Rules {
             }
         }
         problems.extend(self.unreachable());
+        let critical = self.severity.get(&Severity::Critical);
+        if critical.is_some_and(|by| by.approvals.is_some_and(|needed| needed > 0)) {
+            let why = "severity.critical.approvals has no effect: what is critical is forced, and takes no approvals";
+            problems.push(why.into());
+        }
         for promotion in &self.promotion {
             let environment = promotion.environment;
             let known = self

@@ -169,13 +169,19 @@ impl fmt::Display for PublicKey {
 impl TryFrom<String> for PublicKey {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let bad = |why: String| format!("{text:?} is no public Ed25519 key: {why}");
         if text.trim_start().starts_with("-----") {
-            return match KeyFile::parse(text.as_bytes(), "key").map_err(|e| bad(e.to_string()))? {
+            // Whatever somebody has put there by mistake, it is not repeated: messages are kept in logs.
+            let bad = |_| "is no public Ed25519 key as PEM, whole from BEGIN to END".to_owned();
+            return match KeyFile::parse(text.as_bytes(), "key").map_err(bad)? {
                 KeyFile::Public(key) => Ok(Self(key.to_bytes())),
                 _ => Err("a policy lists public keys, and this is a secret one".into()),
             };
         }
+        let bad = |why: String| {
+            format!(
+                "is no public Ed25519 key: {why}; `sealift-keys public` writes one as PEM, and an id of a key is none"
+            )
+        };
         let bytes = unhex(&text).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let bytes = bytes.ok_or_else(|| bad("it has not 64 hexadecimal digits".into()))?;
         let usable = key_file::PublicKey::from_bytes(bytes, "key");

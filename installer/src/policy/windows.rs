@@ -95,6 +95,11 @@ impl Maintenance {
         problems
     }
 
+    /// Whether it holds nothing up, ever.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.blackouts.is_empty()
+    }
+
     /// Whether something may be installed at `now`. `blackouts` says whether these count.
     pub fn standing(&self, now: Time, blackouts: bool) -> Standing {
         let Ok(instant) = Timestamp::from_second(now.unix()) else {

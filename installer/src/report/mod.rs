@@ -83,6 +83,8 @@ pub struct LogState {
     pub entries: u64,
     /// The digest of the last one: with it, this report can be held against the log later.
     pub last: Option<Digest>,
+    /// When the first one was written; nothing if that was after the time of the report.
+    pub begins: Option<Time>,
 }
 
 /// What runs.
@@ -210,6 +212,7 @@ pub fn of(site: &Site, from: Option<Time>, to: Option<Time>, ctx: &Context<'_>) 
             }),
             entries: verified.entries,
             last: verified.last.map(|last| last.digest),
+            begins: None,
         },
         running: state.running().map(|running| Running {
             version: running.version.clone(),
@@ -237,6 +240,7 @@ pub fn of(site: &Site, from: Option<Time>, to: Option<Time>, ctx: &Context<'_>) 
         },
     )?
     .each(&mut |line, _| {
+        report.log.begins.get_or_insert(line.time);
         collected.take(line, &mut report);
         Ok(())
     })?;
@@ -470,6 +474,17 @@ fn event(line: &Line) -> Event {
     let mut details: Vec<String> = told
         .map(|rule| format!("{}: {}", rule.rule, rule.detail))
         .collect();
+    let signers: Vec<&str> = entry
+        .signed_by
+        .iter()
+        .map(|signer| match signer.person.as_str() {
+            "" => signer.key.as_str(),
+            person => person,
+        })
+        .collect();
+    if !signers.is_empty() {
+        details.push(format!("signed by {}", signers.join(", ")));
+    }
     if !entry.reason.is_empty() {
         details.push(entry.reason.clone());
     }

@@ -21,8 +21,9 @@ use crate::{
     disk::ReplaceError,
     error::{Code, Error, Result},
     policy,
+    revoked::Revocations,
     site::{Context, Ready, Site, customer_root_file, root_file, snapshot_file, timestamp_file},
-    state::{Action, CustomerRoot, Event, Newest, Outcome, State},
+    state::{Action, CustomerRoot, Event, Generation, Newest, Outcome, State},
 };
 
 /// What a medium changed.
@@ -172,6 +173,21 @@ pub fn update(site: &mut Ready<'_>, stick: &Stick, ctx: &Context<'_>) -> Result<
         }
         let told = updated.describe();
         commit(site, state, told, ctx)?;
+    }
+    let is_step = |step: Step| step.from != step.to;
+    if is_step(updated.root) || updated.customer_root.is_some_and(is_step) {
+        let revocations = Revocations::of_site(site)?;
+        for Generation {
+            number,
+            version,
+            release,
+            ..
+        } in &site.state().generations
+        {
+            let revoked = revocations.of(*release).into_iter();
+            let told = revoked.map(|revoked| format!("generation {number}, {version}: {revoked}"));
+            updated.warnings.extend(told);
+        }
     }
     updated.warnings.extend(policy::outdated(site)?);
     Ok(updated)

@@ -55,6 +55,12 @@ impl Found {
         Digest::of(format!("{}\0{size}\0{modified:?}\0{more}", self.path.display()).as_bytes())
     }
 
+    /// Stands for this very file as it is, and for no copy of it.
+    pub(super) fn exact_mark(&self, more: &str) -> Digest {
+        let Identity { inode, changed, .. } = self.identity;
+        self.mark(&format!("{inode}\0{changed:?}\0{more}"))
+    }
+
     /// Opens it for reading; nothing if it is another file than was found.
     pub(super) fn open(&self) -> io::Result<Option<File>> {
         // A pipe must not hold us, and a link must not lead us elsewhere, if one came in the file's place.

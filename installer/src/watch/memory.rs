@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) first: Time,
     /// When it was last, as far as is known.
     last: Time,
+    /// The latest time that any look was at.
+    latest: Time,
     /// Seconds that it has been here. Time that has passed counts, not the difference of two times: so a clock that
     /// is set back makes no delay longer.
     pub(super) waited: i64,
@@ -99,6 +101,7 @@ impl Memory {
                 release,
                 first: now,
                 last: now,
+                latest: now,
                 waited: 0,
                 begun: 0,
             });
@@ -119,16 +122,18 @@ impl Memory {
     }
 
     /// Lets time pass: what the clock says of it, or `ran` seconds that this program has seen pass itself. A clock that
-    /// was behind `bound`, what is signed, and is set right has not run through what lies before it.
-    pub(super) fn pass(&mut self, now: Time, bound: Option<Time>, ran: i64) {
+    /// was set back, and is set right again, has not run through all that lies between.
+    pub(super) fn pass(&mut self, now: Time, ran: i64) {
         for seen in &mut self.releases {
-            let from = match bound {
-                Some(bound) if now >= bound => seen.last.max(bound),
-                _ => seen.last,
+            let from = if now >= seen.latest {
+                seen.latest
+            } else {
+                seen.last
             };
             let by_clock = now.unix().saturating_sub(from.unix());
             seen.waited = seen.waited.saturating_add(by_clock.max(ran).max(0));
             seen.last = now;
+            seen.latest = seen.latest.max(now);
         }
     }
 
@@ -172,16 +177,15 @@ mod tests {
     fn a_clock_that_is_set_back_makes_no_delay_longer() {
         let mut memory = Memory::default();
         let release = Digest::of(b"release");
-        let bound = Some(at("2026-06-01T10:00:00Z"));
         memory.seen(release, at("2026-06-01T00:00:00Z"));
-        memory.pass(at("2026-06-01T10:00:00Z"), None, 0);
+        memory.pass(at("2026-06-01T10:00:00Z"), 0);
         // Ten years back: what has passed stays, and goes on from there.
-        memory.pass(at("2016-06-01T10:00:00Z"), bound, 30);
-        memory.pass(at("2016-06-01T11:00:00Z"), bound, 30);
+        memory.pass(at("2016-06-01T10:00:00Z"), 30);
+        memory.pass(at("2016-06-01T11:00:00Z"), 30);
         let seen = memory.seen(release, at("2016-06-01T11:00:00Z"));
         assert_eq!(seen.waited, 11 * 3600 + 30);
-        // Set right again: what is signed was no time that passed here.
-        memory.pass(at("2026-06-01T12:00:00Z"), bound, 30);
+        // Set right again.
+        memory.pass(at("2026-06-01T12:00:00Z"), 30);
         let seen = memory.seen(release, at("2026-06-01T12:00:00Z"));
         assert_eq!(seen.waited, 13 * 3600 + 30);
         assert_eq!(seen.first, at("2026-06-01T00:00:00Z"));

@@ -326,7 +326,7 @@ impl Watch {
         }
         let ran = last.map_or(0, |last| last.elapsed().as_secs());
         let ran = i64::try_from(ran).unwrap_or(i64::MAX);
-        self.memory.pass(ctx.now, site.state().trust.time, ran);
+        self.memory.pass(ctx.now, ran);
     }
 
     /// Saves the memory if it has changed by more than `seconds` of time.
@@ -421,7 +421,7 @@ impl Watch {
         ctx: &Context<'_>,
     ) -> Result<Look> {
         let say = |what, detail: &str| event(ctx.now, what, &file.name, detail);
-        if self.memory.was_told(file.mark(DAMAGED)) {
+        if self.memory.was_told(file.exact_mark(DAMAGED)) {
             let why = "was begun, and has content that is not what was signed";
             return Ok(Look::new(say(What::Known, why), Then::Nothing));
         }
@@ -476,7 +476,7 @@ impl Watch {
         }
         let plan = plan::of(site, authentic, ctx)?;
         let denied = |code: Code| plan.denials.iter().any(|d| d.code == code.name());
-        if denied(Code::CounterTooLow) {
+        if denied(Code::CounterTooLow) && !denied(Code::ProductMismatch) {
             let why = "is older than what was installed here already";
             return Ok(Look::new(say(What::Known, why), Then::Nothing));
         }
@@ -596,7 +596,7 @@ impl Watch {
             self.memory.seen(offer.release, ctx.now).begun = 0;
         }
         if matches!(&result, Err(Error::Verifier(e)) if e.kind().is_not_authentic()) {
-            self.memory.tell(file.mark(DAMAGED));
+            self.memory.tell(file.exact_mark(DAMAGED));
         }
         if matches!(result, Ok(_) | Err(Error::WentBack { .. })) {
             self.memory.forget(offer.release);

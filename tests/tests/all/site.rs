@@ -39,7 +39,7 @@ fn the_second_of_two_installers_says_who_holds_the_lock() {
         .capability("a/b", "config")
         .file("f", "2")
         .build();
-    let hook = "#!/bin/sh\ntouch started\nwhile [ ! -e go ]; do sleep 0.05; done\n";
+    let hook = "#!/bin/sh\ncd \"${SEALIFT_CURRENT%/*}\"\ntouch started\nwhile [ ! -e go ]; do sleep 0.05; done\n";
     let site = Site::with_hook(&sandbox, &vendor.root(), hook);
 
     let first = site.command(args!["apply", bundle, "--yes"]).spawn();

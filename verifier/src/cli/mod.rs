@@ -20,7 +20,7 @@ use sealift_verifier::{
     Code, Error, Result,
     bundle::Unverified,
     digest::Digest,
-    error::{printable, render_json, render_text},
+    error::{printable, render_json, render_text, usage},
     limits,
     time::Time,
 };
@@ -178,7 +178,7 @@ pub(crate) fn run(
             let json = arguments
                 .iter()
                 .any(|a| a == "json" || a == "--output=json");
-            let wrong = Error::new(Code::Usage, "arguments", error.kind().to_string());
+            let wrong = Error::new(Code::Usage, "arguments", usage(&error.to_string()));
             if json {
                 let _ = writeln!(out, "{:#}", error_object(&wrong, Map::new()));
             }

@@ -125,6 +125,15 @@ fn an_upgrade_with_a_wrong_clock_during_one_step() {
         ],
         ("forward", "plan") => ["ok", "ok", "ok", "metadata-expired", "ok", "ok"],
         ("forward", "apply") => ["ok", "ok", "ok", "ok", "metadata-expired", "ok"],
+        // What an approver's clock says was given in ten years is not taken, and what a site's clock says is to come.
+        ("forward", "approve") | ("back" | "reset", "approval") => [
+            "ok",
+            "ok",
+            "approval-unusable",
+            "approvals-missing",
+            "approvals-missing",
+            "approvals-missing",
+        ],
         // It ended long ago: seven days after it was given.
         ("back" | "reset", "approve") => [
             "ok",

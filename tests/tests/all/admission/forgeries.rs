@@ -74,17 +74,14 @@ fn an_approval_counts_and_one_that_was_withdrawn_does_not() {
     let approval = lasting(&stage.request);
     stage.add("a", &sign(&approval, &[stage.bo()])).ok();
     assert!(stage.decided().codes().is_empty());
-    let earlier = withdrawal(&approval, time("2026-10-01T00:00:00Z"));
-    stage.add("w1", &sign(&earlier, &[stage.bo()])).ok();
-    assert!(
-        stage.decided().codes().is_empty(),
-        "it was given again later"
-    );
     // Nobody takes back what somebody else has said.
-    let later = withdrawal(&approval, time("2026-11-01T12:00:00Z"));
-    stage.add("w2", &sign(&later, &[&stage.people[2].key])).ok();
+    let earlier = withdrawal(&approval, time("2026-10-01T00:00:00Z"));
+    stage
+        .add("w1", &sign(&earlier, &[&stage.people[2].key]))
+        .ok();
     assert!(stage.decided().codes().is_empty());
-    stage.add("w3", &sign(&later, &[stage.bo()])).ok();
+    // By a clock that is behind that of the approval, too.
+    stage.add("w2", &sign(&earlier, &[stage.bo()])).ok();
     let decided = stage.decided();
     assert_eq!(decided.codes(), ["approvals-missing"]);
     assert!(
@@ -302,7 +299,10 @@ fn overriding_takes_people_who_approve_that_and_an_operator_who_asks() {
     assert_eq!(decide(&[]), ["channel-frozen", "outside-window"]);
     assert_eq!(decide(&both), ["channel-frozen", "outside-window"]);
     let subject = Decided::of(&site, &bundle, &[], Some(SOON)).subject("1.0.0");
-    let request = request(&subject, "2026-11-01T00:00:00Z");
+    let request = Request {
+        overrides: vec![Override::Frozen, Override::Window],
+        ..request(&subject, "2026-11-01T00:00:00Z")
+    };
     let add = |name: &str, bytes: &[u8]| give(&site, &sandbox, "approval", name, bytes).ok();
     let [ada, bo, cy] = &people;
     add("r", &sign(&request, &[&ada.key]));
@@ -322,4 +322,104 @@ fn overriding_takes_people_who_approve_that_and_an_operator_who_asks() {
     assert_eq!(decide(&both), Vec::<String>::new());
     let told = Decided::of(&site, &bundle, &both, Some(SOON)).detail("channel");
     assert!(told.contains("overridden by bo, cy"), "{told}");
+}
+
+#[test]
+fn what_a_request_says_is_what_the_site_says_and_whoever_signs_it_requests_it() {
+    let stage = stage();
+    let [ada, bo, cy] = &stage.people;
+    let decide = || Decided::of(&stage.site, &stage.bundle, &[], Some(SOON));
+    let lies: [fn(&mut Subject); 3] = [
+        |subject| subject.version = "9.0.0".parse().unwrap(),
+        |subject| subject.product = "harmless".parse().unwrap(),
+        |subject| subject.environment = Some("dev".parse().unwrap()),
+    ];
+    for (number, lie) in lies.iter().enumerate() {
+        let mut request = stage.request.clone();
+        lie(&mut request.subject);
+        stage
+            .add(&format!("lie{number}"), &sign(&request, &[&ada.key]))
+            .ok();
+        let word = sign(&lasting(&request), &[&bo.key]);
+        stage.add(&format!("word{number}"), &word).ok();
+        assert_eq!(decide().codes(), ["approvals-missing"], "lie {number}");
+    }
+    // Cy is operator, too, and signs a request of their own together with ada.
+    let request = Request {
+        reason: "together".into(),
+        ..stage.request.clone()
+    };
+    stage
+        .add("both", &sign(&request, &[&ada.key, &cy.key]))
+        .ok();
+    stage.add("cy", &sign(&lasting(&request), &[&cy.key])).ok();
+    let told = decide().detail("approvals");
+    assert!(told.contains("cy requested it"), "{told}");
+    assert_eq!(decide().codes(), ["approvals-missing"]);
+}
+
+#[test]
+fn an_approval_is_neither_from_the_future_nor_for_more_than_was_requested() {
+    let stage = stage();
+    let [_, bo, cy] = &stage.people;
+    let future = Approval {
+        issued: time("2046-01-01T00:00:00Z"),
+        ..lasting(&stage.request)
+    };
+    stage
+        .add("future", &sign(&future, &[&bo.key]))
+        .fails_with("approval-unusable");
+    // The request asks for no override.
+    let more = Approval {
+        overrides: vec![Override::Frozen, Override::Window],
+        ..lasting(&stage.request)
+    };
+    stage.add("more", &sign(&more, &[&bo.key])).ok();
+    stage.add("too", &sign(&more, &[&cy.key])).ok();
+    set_policy(&stage.site, &stage.sandbox, "site", &{
+        let all: String = stage.people.iter().map(Person::toml).collect();
+        format!("{}{all}", POLICY.replace("manual", "frozen"))
+    });
+    let flags = ["--override", "frozen", "--override", "window"];
+    let decided = Decided::of(&stage.site, &stage.bundle, &flags, Some(SOON));
+    assert_eq!(decided.codes(), ["channel-frozen"]);
+    // A withdrawal counts although a faster clock made the approval.
+    let license = License {
+        issued: time("2046-01-01T00:00:00Z"),
+        ..license()
+    };
+    let key = vendor_key(&stage.vendor, "license");
+    give(
+        &stage.site,
+        &stage.sandbox,
+        "license",
+        "future",
+        &sign(&license, &[&key]),
+    )
+    .fails_with("license-unusable");
+}
+
+#[test]
+fn a_secret_key_in_a_policy_is_never_repeated() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let site = Site::new(&sandbox, &vendor.root());
+    let (key, _) = with_key(&sandbox, "ada", "\"operator\"");
+    let secret = std::fs::read_to_string(key).unwrap();
+    let words: String = secret.lines().nth(1).unwrap().into();
+    for text in [
+        secret.clone(),
+        secret.lines().take(2).collect::<Vec<_>>().join("\n"),
+    ] {
+        let policy = format!(
+            "format = 1\n[[people]]\nname = \"ada\"\nroles = [\"operator\"]\nkeys = [\"\"\"{text}\n\"\"\"]\n"
+        );
+        sandbox.write("bad/policy.toml", policy);
+        let said = site.installer(args!["policy", "set", sandbox.join("bad")]);
+        let said = said.fails_with("policy-invalid");
+        let log = std::fs::read_to_string(site.state().join("audit/log.jsonl")).unwrap();
+        for place in [said.stderr.as_str(), said.text(), &log] {
+            assert!(!place.contains(&words), "{place}");
+        }
+    }
 }

@@ -103,7 +103,8 @@ impl Row {
             Channel::Frozen if !critical => codes.push("channel-frozen"),
             _ => {}
         }
-        if self.window == Window::Closed {
+        // Behind what is signed, nobody knows whether a window is open.
+        if self.window == Window::Closed || self.clock == Clock::Back {
             codes.push("outside-window");
         }
         codes.sort_unstable();

@@ -260,9 +260,14 @@ fn damaged_content_is_not_installed_again_and_again() {
     assert_eq!(outcome.code(), Some(3), "{outcome}");
     assert_eq!(told(&events(outcome))[0], "failed 1.0.0");
     assert_eq!(told(&events(stage.once().run())), ["known 1.bundle"]);
-    // A good copy of the same name is another file.
-    std::fs::remove_file(stage.inbox.join("1.bundle")).unwrap();
-    stage.put(&bundle, "1.bundle");
+    // A good copy of the same name, length and time is another file.
+    let there = stage.inbox.join("1.bundle");
+    let tool = |name: &str, arguments: &[&std::ffi::OsStr]| {
+        stage.sandbox.tool(name).args(arguments).run().ok();
+    };
+    tool("touch", &["-r".as_ref(), there.as_ref(), bundle.as_ref()]);
+    std::fs::remove_file(&there).unwrap();
+    tool("cp", &["-p".as_ref(), bundle.as_ref(), there.as_ref()]);
     assert_eq!(told(&events(stage.once().run()))[0], "applied 1.0.0");
 }
 

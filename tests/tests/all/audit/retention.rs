@@ -167,3 +167,15 @@ fn nothing_that_is_old_enough_leaves_all_as_it_was() {
     scene.site.installer(cut).fails_with("already-exists");
     assert!(sound(&scene.site)["cut"].is_null());
 }
+
+#[test]
+fn what_is_empty_is_no_evidence() {
+    let scene = Scene::new(3);
+    let empty = scene.sandbox.write("empty", "");
+    for option in ["--archive", "--checkpoint"] {
+        let said = scene
+            .site
+            .installer(args!["audit", "verify", option, empty]);
+        said.fails_with("usage");
+    }
+}

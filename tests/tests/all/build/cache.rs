@@ -556,7 +556,7 @@ fn a_killed_build_leaves_no_cache_that_fools() {
     let killed = killed_at_every_change(
         || {
             sandbox.tool("rm").args(args!["-rf", cache]).run().ok();
-            write(&out, "an old bundle");
+            write(&out, "metadata/ of an old bundle");
             build()
         },
         |_| {

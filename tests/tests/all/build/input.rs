@@ -42,7 +42,7 @@ impl Single {
             vendor,
             definition,
         };
-        write(&single.out, "an old bundle");
+        write(&single.out, "metadata/ of an old bundle");
         assert!(single.data.exists());
         single
     }
@@ -58,7 +58,7 @@ impl Single {
     /// Neither did the old file change, nor is anything beside it.
     #[track_caller]
     pub(super) fn untouched(&self) {
-        assert_eq!(read(&self.out), b"an old bundle");
+        assert_eq!(read(&self.out), b"metadata/ of an old bundle");
         let left = Listing::of(&self.sandbox.join("bundles"));
         assert_eq!(left.paths().collect::<Vec<_>>(), ["", "out.bundle"]);
     }
@@ -227,7 +227,7 @@ fn a_full_disk_leaves_nothing_behind() {
     write(&single.data, noise);
     let small = single.sandbox.join("bundles");
     // A file system of its own, seen by these processes only; what is left in it is listed before it goes.
-    let script = "mount -t tmpfs -o size=4m none \"$0\" && echo 'an old bundle' > \"$0/out.bundle\" \
+    let script = "mount -t tmpfs -o size=4m none \"$0\" && echo 'metadata/ of an old bundle' > \"$0/out.bundle\" \
         && { \"$@\"; code=$?; cat \"$0/out.bundle\"; ls -A \"$0\"; exit $code; }";
     let small = small.to_str().unwrap();
     let command = single.command().behind(&[
@@ -247,7 +247,7 @@ fn a_full_disk_leaves_nothing_behind() {
         said.stderr
     );
     assert!(said.stderr.contains("free space"), "{}", said.stderr);
-    assert_eq!(said.text(), "an old bundle\nout.bundle\n");
+    assert_eq!(said.text(), "metadata/ of an old bundle\nout.bundle\n");
 }
 
 #[test]
@@ -264,4 +264,42 @@ fn a_folder_is_no_place_for_a_bundle() {
     fs::remove_dir(&folder).unwrap();
     let after = Listing::of(&single.sandbox.join("bundles"));
     assert_eq!(before.differences(&after), [""; 0]);
+}
+
+#[test]
+fn nothing_but_a_bundle_is_replaced() {
+    let single = Single::new();
+    single.command().run().ok();
+    single.command().run().ok();
+    // A slip in a name costs nobody a file, and a trial says so, too.
+    for (name, content) in [("notes.txt", "dear diary"), ("short", "meta")] {
+        let out = single.sandbox.write(name, content);
+        let build = || single.vendor.build_command(&single.definition, &out);
+        build().run().fails_with("usage");
+        build().args(["--dry-run"]).run().fails_with("usage");
+        assert_eq!(read(&out), content.as_bytes());
+    }
+    // Where somebody made room for it, there is nothing to lose.
+    let out = single.sandbox.write("empty", "");
+    let build = single.vendor.build_command(&single.definition, &out);
+    build.run().ok();
+}
+
+#[test]
+fn a_wrong_command_line_is_told_to_machines_as_well() {
+    let sandbox = Sandbox::new();
+    for program in [
+        "sealift-bundler",
+        "sealift-verifier",
+        "sealift-installer",
+        "sealift-keys",
+    ] {
+        let wrong = sandbox
+            .program(program)
+            .args(["--output", "json", "no-such-verb"]);
+        let said = wrong.run().exits(2).json();
+        assert_eq!(said["error"]["code"], "usage", "{program}");
+        let message = said["error"]["message"].as_str().unwrap();
+        assert!(message.contains("no-such-verb"), "{program}: {message}");
+    }
 }
