@@ -40,10 +40,6 @@ fn cache() -> Option<PathBuf> {
 }
 
 /// What the parser of the command line says: people get it with the usage, machines as any other failure.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a program's main reads its arguments"
-)]
 fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     if !error.use_stderr() {

@@ -23,7 +23,7 @@ use crate::{
     generation::{self, Contents},
     journal::{Kind, Phase},
     plan::{self, Plan},
-    recover,
+    recover, reserve,
     site::{
         self, Context, GENERATIONS, Ready, folder_name, root_file, snapshot_file, staging_name,
         timestamp_file,
@@ -94,6 +94,7 @@ pub fn apply(
         let _ = site.decided(entry, ctx)?;
     }
     let intent = site.intend(entry, ctx)?;
+    reserve::keep(site);
     let result = install(site, admitted, ctx);
     let (outcome, reason) = audit::Outcome::of(&result);
     site.conclude(intent, outcome, &reason, ctx);

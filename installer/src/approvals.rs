@@ -335,7 +335,7 @@ pub fn check(
         }
         _ => None,
     };
-    let (subject, issued, signer, detail) = signed.ok_or_else(|| {
+    let (subject, issued, by, detail) = signed.ok_or_else(|| {
         let role = match kind {
             Kind::Request => PersonRole::Operator,
             _ => PersonRole::Approver,
@@ -356,8 +356,8 @@ pub fn check(
     site.state().check_issued(issued, ctx.now).map_err(refuse)?;
     Ok(Checked {
         kind,
-        by: signer.name,
-        key: signer.key,
+        by: by.name,
+        key: by.key,
         subject,
         detail,
     })

@@ -36,6 +36,7 @@ pub mod prune;
 pub mod recover;
 pub mod rego;
 pub mod report;
+pub mod reserve;
 pub mod revoked;
 pub mod rollback;
 pub mod sbom;

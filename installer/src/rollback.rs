@@ -6,7 +6,7 @@ use crate::{
     error::{Code, Denial, Error, NotAdmitted, Result},
     generation,
     journal::Kind,
-    pins,
+    pins, reserve,
     revoked::{Revocations, Revoked},
     site::{Context, Ready, Site},
     way_back,
@@ -44,6 +44,7 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
         ctx.progress.note(&violation);
     }
     check_there(site, target)?;
+    reserve::give_up(site)?;
     let mut success = site.state().clone();
     success.current = Some(target);
     let step = Step {

@@ -22,7 +22,7 @@ use crate::{
     journal::{self, Phase},
     lock::{self, Lock},
     policy::{self, SitePolicy},
-    site_key,
+    reserve, site_key,
     state::{CustomerRoot, Generation, State, TrustState},
     store::Store,
     twice::{self, Damage},
@@ -62,7 +62,7 @@ pub const STATEMENTS: &str = "statements";
 pub const POLICY: &str = "policy";
 
 /// Everything that may lie in a state folder.
-pub const KNOWN: [&str; 16] = [
+pub const KNOWN: [&str; 17] = [
     STATE,
     STATE_COPY,
     TRUST_COPY,
@@ -79,6 +79,7 @@ pub const KNOWN: [&str; 16] = [
     site_key::FILE,
     site_key::PUBLIC_FILE,
     watch::FILE,
+    reserve::FILE,
 ];
 
 /// A site as somebody looks at it.

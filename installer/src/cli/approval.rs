@@ -84,7 +84,7 @@ fn add(site: &mut Ready<'_>, bytes: &[u8], name: &str, scene: &Scene<'_>) -> Res
         entry,
         &scene.context,
         |site| approvals::check(site, kind, bytes, name, &scene.context),
-        |found, entry| found.say(entry),
+        approvals::Checked::say,
         |site, found| found.keep(site, bytes),
     )?;
     let line = format!("{} of {who}", kind.name());

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
                     entry,
                     &scene.context,
                     |site| attestation::check(site, bytes, name, &scene.context),
-                    |found, entry| found.say(entry),
+                    attestation::Checked::say,
                     |site, found| found.keep(site, bytes),
                 )?;
                 let line = format!("attestation of {by}");

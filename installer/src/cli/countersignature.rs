@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
                     entry,
                     &scene.context,
                     |site| countersignatures::check(site, bytes, name),
-                    |found, entry| found.say(entry),
+                    countersignatures::Checked::say,
                     |site, found| found.keep(site, bytes),
                 )?;
                 describe(site, &held)

@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
                 entry,
                 &scene.context,
                 |site| licenses::check(site, &bytes, &name, &scene.context),
-                |found, entry| found.say(entry),
+                licenses::Checked::say,
                 |site, found| found.keep(site, &bytes),
             )?;
             let mut text = String::from("added: ");

@@ -160,8 +160,8 @@ fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
 }
 
 /// Who is listed, with their roles and the id of each key, as `sealift-keys` shows it.
-fn keys(rules: &Rules) -> Vec<(String, Vec<&'static str>, String)> {
-    let people = rules.people.iter().flat_map(|person| {
+fn keys(policy: &Rules) -> Vec<(String, Vec<&'static str>, String)> {
+    let people = policy.people.iter().flat_map(|person| {
         let roles: Vec<_> = person.roles.iter().map(|role| role.name()).collect();
         let ids = person.keys.iter().filter_map(|key| key.to_tuf().id().ok());
         ids.map(move |id| (person.name.clone(), roles.clone(), id))

@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
         entry,
         &scene.context,
         |site| approvals::check(site, Kind::Request, &bytes, "the request", &scene.context),
-        |found, entry| found.say(entry),
+        approvals::Checked::say,
         |site, found| found.keep(site, &bytes),
     )?;
     write_new(&args.out, &bytes, scene.disk)?;

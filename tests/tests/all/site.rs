@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::symlink,
     process::{Child, Command},
     time::{Duration, Instant},
@@ -128,6 +129,38 @@ fn a_bundle_comes_from_a_read_only_medium_and_through_a_link_but_from_no_pipe() 
         let _ = site.apply(&path).fails_with("not-a-regular-file");
     }
     site.is_sound();
+}
+
+#[test]
+fn a_full_disk_does_not_close_the_way_back() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let bundle = |version, counter| {
+        let draft = vendor.release(version, counter);
+        let app = draft.capability("a/b", "config");
+        app.file("f", version).build()
+    };
+    let medium = Medium::new(&sandbox);
+    let site = Site::with(&sandbox, "medium/site", &vendor.root(), &[]);
+    site.apply(&bundle("1.0.0", 1)).ok();
+    site.apply(&bundle("2.0.0", 2)).ok();
+    let mut fill = fs::File::create(medium.0.join("fill")).unwrap();
+    while fill.write_all(&[0; 512]).is_ok() {}
+    let next = bundle("3.0.0", 3);
+    let said = site.apply(&next);
+    assert!(matches!(said.code(), Some(1 | 4)), "{said}");
+    site.installer(args!["rollback"]).ok();
+    assert_eq!(site.file("a/b/f"), b"1.0.0");
+    // And it is in the log, like everything else.
+    let said = site.installer(args!["audit", "verify", "--output", "json"]);
+    assert_eq!(said.ok().json()["open"], serde_json::json!([]));
+    let shown = site.installer(args!["audit", "show", "--action", "rollback"]);
+    assert!(shown.ok().text().contains("rollback done"));
+    drop(fill);
+    fs::remove_file(medium.0.join("fill")).unwrap();
+    site.is_sound();
+    site.apply(&next).ok();
+    assert!(site.state().join("reserve").exists());
 }
 
 #[test]

@@ -5,19 +5,25 @@ use sealift_tests::program::Said;
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn people_approve_with_either_program_on_any_machine() {
     let sandbox = Sandbox::new();
     let vendor = Vendor::new(&sandbox);
-    let bundle = vendor.release("1.0.0", 1);
-    let bundle = bundle
-        .capability("core/app", "service")
-        .file("version", "1.0.0")
-        .build();
-    let (ada, first) = with_key(&sandbox, "ada", "\"operator\"");
+    let release = |version, counter, severity: &str| {
+        let draft = vendor.release(version, counter);
+        let draft = draft.field(&format!("severity = \"{severity}\""));
+        let app = draft.capability("core/app", "service");
+        app.file("version", version).build()
+    };
+    let first = release("0.9.0", 1, "critical");
+    let bundle = release("1.0.0", 2, "high");
+    let (ada, operator) = with_key(&sandbox, "ada", "\"operator\"");
     let (bo, second) = with_key(&sandbox, "bo", "\"approver\"");
     let (cy, third) = with_key(&sandbox, "cy", "\"approver\"");
-    let policy = format!("[approvals]\nrequired = 2\n{first}{second}{third}");
+    let policy = format!("[approvals]\nrequired = 2\n{operator}{second}{third}");
     let site = site(&sandbox, "site", &vendor, &policy);
+    // What is critical asks nobody.
+    site.apply(&first).ok();
     let file = |name: &str| sandbox.join(name);
     let requested = args![
         "request",
