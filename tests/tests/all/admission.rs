@@ -4,6 +4,7 @@ mod clock;
 mod forgeries;
 mod promotion;
 mod requests;
+mod slips;
 mod table;
 mod watch;
 

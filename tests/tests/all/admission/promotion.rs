@@ -259,4 +259,23 @@ fn a_word_that_does_not_suffice_is_told_why() {
     .ok();
     let decided = Decided::of(&prod, &bundle, &[], Some(NOW));
     assert_eq!(decided.codes(), [""; 0]);
+    // The last word counts: what ran well does so no more. And nobody speaks from the future.
+    let (worse, future) = (
+        Attestation {
+            issued: time("2026-06-14T18:00:00Z"),
+            checks: checks(false),
+            ..good.clone()
+        },
+        Attestation {
+            issued: time("2046-01-01T00:00:00Z"),
+            ..good
+        },
+    );
+    let add = |name: &str, said: &Attestation| {
+        give(&prod, &sandbox, "attestation", name, &sign(said, &[&key]))
+    };
+    add("worse", &worse).ok();
+    add("future", &future).fails_with("attestation-unusable");
+    let decided = Decided::of(&prod, &bundle, &[], Some(NOW));
+    assert_eq!(decided.codes(), ["promotion-missing"]);
 }

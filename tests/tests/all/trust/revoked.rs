@@ -17,7 +17,12 @@ fn a_revoked_release_is_flagged_refused_and_no_way_back() {
         site.apply(bundle).ok();
     }
     keys.revoke(&digests[1]);
-    update(&site, &keys.roots()).ok();
+    let told = update(&site, &keys.roots()).ok();
+    let flagged = "generation 2, 1.1.0: the vendor has revoked this release: it loses data";
+    assert!(told.text().contains(flagged), "{}", told.text());
+    let shown = args!["audit", "show", "--action", "trust-update"];
+    let shown = site.installer(shown).ok();
+    assert!(shown.text().contains("root 1 to 2"), "{}", shown.text());
 
     let status = site.status();
     assert_eq!(status["previous"], 1);
