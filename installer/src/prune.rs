@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     journal::Phase,
     rollback,
-    site::{Context, Ready},
+    site::{Context, Ready, Site},
     state::{self, Event, Outcome},
 };
 
@@ -22,17 +22,7 @@ pub struct Pruned {
 /// Removes all but the `keep` newest generations. The current one and the one that a rollback leads to
 /// always stay.
 pub fn prune(site: &mut Ready<'_>, keep: usize, ctx: &Context<'_>) -> Result<Pruned> {
-    let state = site.state();
-    let numbers: Vec<u64> = state.generations.iter().map(|g| g.number).collect();
-    let old = numbers.len().saturating_sub(keep);
-    // What cannot be known now must not remove anything that may be wanted later.
-    let way = rollback::way(site).ok().and_then(|way| way.to);
-    let needed = [state.current, state.previous(), way];
-    let removed: Vec<u64> = numbers[..old]
-        .iter()
-        .copied()
-        .filter(|n| !needed.contains(&Some(*n)))
-        .collect();
+    let Pruned { removed, .. } = choose(site, keep);
     if !removed.is_empty() {
         let entry = Entry::new(Action::Prune).about(describe(&removed));
         audit::recorded(site, entry, ctx, |site| {
@@ -44,6 +34,25 @@ pub fn prune(site: &mut Ready<'_>, keep: usize, ctx: &Context<'_>) -> Result<Pru
     }
     let kept = site.state().generations.iter().map(|g| g.number).collect();
     Ok(Pruned { removed, kept })
+}
+
+/// What would be removed to keep so many, and what would be kept.
+pub fn choose(site: &Site, keep: usize) -> Pruned {
+    let state = site.state();
+    let numbers: Vec<u64> = state.generations.iter().map(|g| g.number).collect();
+    let old = numbers.len().saturating_sub(keep);
+    // What cannot be known now must not remove anything that may be wanted later.
+    let way = rollback::way(site).ok().and_then(|way| way.to);
+    let needed = [state.current, state.previous(), way];
+    let (mut removed, mut kept) = (Vec::new(), Vec::new());
+    for (at, number) in numbers.into_iter().enumerate() {
+        if at < old && !needed.contains(&Some(number)) {
+            removed.push(number);
+        } else {
+            kept.push(number);
+        }
+    }
+    Pruned { removed, kept }
 }
 
 /// Removes generations that the journal names; can be cut anywhere and done again. The state forgets them

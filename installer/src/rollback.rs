@@ -1,5 +1,7 @@
 //! Going back to a kept generation.
 
+use sealift_verifier::release::Release;
+
 use crate::{
     activate::{self, Step},
     audit::{Action, Entry, Outcome},
@@ -27,16 +29,7 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
     let entry = Entry::new(Action::Rollback)
         .release(&generation.version, generation.release)
         .moves(site.state().current, target);
-    let mut denials = denials(site, target)?.into_iter();
-    if let Some(first) = denials.next() {
-        let refusal = Error::NotAdmitted(NotAdmitted {
-            what: format!(
-                "generation {target}, {} {}",
-                release.product, release.version
-            ),
-            first,
-            others: denials.collect(),
-        });
+    if let Err(refusal) = admitted(site, target, &release) {
         return Err(site.refused(Action::Rollback, entry, refusal, ctx));
     }
     // A wish about what comes does not close the way back, but whoever goes it should know.
@@ -61,6 +54,33 @@ pub fn rollback(site: &mut Ready<'_>, to: Option<u64>, ctx: &Context<'_>) -> Res
     let (outcome, reason) = Outcome::of(&result);
     site.conclude(intent, outcome, &reason, ctx);
     result.map(|()| target)
+}
+
+/// Where a rollback would lead, if nothing stands in the way.
+pub fn check(site: &Site, to: Option<u64>, ctx: &Context<'_>) -> Result<u64> {
+    let target = match to {
+        Some(to) => to,
+        None => nearest(site, ctx)?,
+    };
+    let release = generation::release(site, site.kept(target)?)?;
+    admitted(site, target, &release)?;
+    check_there(site, target)?;
+    Ok(target)
+}
+
+/// Refuses a kept generation that something speaks against.
+fn admitted(site: &Site, target: u64, release: &Release) -> Result<()> {
+    let mut denials = denials(site, target)?.into_iter();
+    denials.next().map_or(Ok(()), |first| {
+        Err(Error::NotAdmitted(NotAdmitted {
+            what: format!(
+                "generation {target}, {} {}",
+                release.product, release.version
+            ),
+            first,
+            others: denials.collect(),
+        }))
+    })
 }
 
 /// Where a rollback leads unless somebody names a generation.

@@ -257,6 +257,9 @@ pub struct Entry {
     /// Advisories that the release corrects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<String>,
+    /// How many more advisories there are than a line has room for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fixes_left_out: u64,
     /// The digest of the plan that was decided about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Digest>,
@@ -298,6 +301,7 @@ impl Entry {
             release: None,
             severity: None,
             fixes: Vec::new(),
+            fixes_left_out: 0,
             plan: None,
             generation: None,
             from: None,
@@ -391,6 +395,8 @@ impl Entry {
             rule.rule = text(&rule.rule, NAME);
             rule.detail = text(&rule.detail, TEXT / 2);
         }
+        let surplus = self.fixes.len().saturating_sub(FIXES);
+        self.fixes_left_out = self.fixes_left_out.saturating_add(surplus as u64);
         self.fixes.truncate(FIXES);
         for fix in &mut self.fixes {
             *fix = text(fix, NAME);

@@ -13,7 +13,7 @@ pub(super) struct Args {
     /// The generation; see `status` for those that are kept
     generation: u64,
     /// The bundle to write; never overwritten
-    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    #[arg(short = 'o', long = "out", visible_alias = "to", value_name = "FILE")]
     to: PathBuf,
 }
 

@@ -11,7 +11,7 @@ use crate::facts;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file to write instead of standard output; never overwritten
-    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    #[arg(short = 'o', long = "out", visible_alias = "to", value_name = "FILE")]
     to: Option<PathBuf>,
 }
 

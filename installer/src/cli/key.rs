@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file to write instead of standard output; never overwritten
-    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    #[arg(short = 'o', long = "out", visible_alias = "to", value_name = "FILE")]
     to: Option<PathBuf>,
 }
 

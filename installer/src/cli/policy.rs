@@ -20,7 +20,7 @@ use crate::{
     audit::{self, Action, Entry},
     error::Result,
     plan,
-    policy::{self, Rules, Source},
+    policy::{self, PolicyState, Rules, Source},
     rego,
 };
 
@@ -37,6 +37,9 @@ enum Command {
     Set {
         /// The file that `sealift-keys policy sign` made; or a folder, or its policy.toml alone
         policy: PathBuf,
+        /// Only say whether it could be set, and who is listed in it
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Show the policy that holds
     Show,
@@ -82,7 +85,7 @@ impl Args {
 
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
     match &args.command {
-        Command::Set { policy } => set(policy, scene),
+        Command::Set { policy, dry_run } => set(policy, *dry_run, scene),
         Command::Show => show(scene),
         Command::Default { rego } => {
             let text = if *rego { DEFAULT_REGO } else { DEFAULT };
@@ -114,7 +117,7 @@ fn document(json: Value) -> Answer {
     Answer { text, json }
 }
 
-fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
+fn set(path: &Path, dry_run: bool, scene: &Scene<'_>) -> Result<Answer, Failed> {
     let name = path.display().to_string();
     let unsigned = path.is_dir() || path.extension().is_some_and(|ending| ending == "toml");
     let source = if unsigned {
@@ -122,6 +125,11 @@ fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
     } else {
         Source::Signed(read_small(path, policy::LIMIT)?.0)
     };
+    if dry_run {
+        let site = scene.site()?;
+        let found = policy::check(&site, source, &name, &scene.context)?;
+        return Ok(told(found.state(), &keys(found.rules()), "would hold"));
+    }
     let mut site = scene.ready("policy")?;
     let entry = Entry::new(Action::PolicySet).about(&name);
     let mut people = Vec::new();
@@ -136,31 +144,33 @@ fn set(path: &Path, scene: &Scene<'_>) -> Result<Answer, Failed> {
         },
         |site, found| found.hold(site),
     )?;
+    Ok(told(&set, &people, "holds"))
+}
+
+/// A policy that holds, or would, and who is listed in it.
+fn told(set: &PolicyState, people: &[Listed], holds: &str) -> Answer {
     let signed = if set.signed { "signed" } else { "not signed" };
     let mut text = format!(
-        "policy {} holds, {signed}, digest {}\n",
+        "policy {} {holds}, {signed}, digest {}\n",
         set.version, set.digest
     );
-    for (name, roles, key) in &people {
-        let _ = writeln!(
-            text,
-            "  {} ({}) has the key {key}",
-            printable(name),
-            roles.join(", ")
-        );
+    for (name, roles, key) in people {
+        let (name, roles) = (printable(name), roles.join(", "));
+        let _ = writeln!(text, "  {name} ({roles}) has the key {key}");
     }
     let people = people.iter();
     let people =
         people.map(|(name, roles, key)| json!({ "name": name, "roles": roles, "key": key }));
     let people: Vec<Value> = people.collect();
-    Ok(Answer {
-        text,
-        json: json!({ "policy": set, "people": people }),
-    })
+    let json = json!({ "policy": set, "people": people });
+    Answer { text, json }
 }
 
+/// A person, their roles, and the id of a key of theirs.
+type Listed = (String, Vec<&'static str>, String);
+
 /// Who is listed, with their roles and the id of each key, as `sealift-keys` shows it.
-fn keys(policy: &Rules) -> Vec<(String, Vec<&'static str>, String)> {
+fn keys(policy: &Rules) -> Vec<Listed> {
     let people = policy.people.iter().flat_map(|person| {
         let roles: Vec<_> = person.roles.iter().map(|role| role.name()).collect();
         let ids = person.keys.iter().filter_map(|key| key.to_tuf().id().ok());

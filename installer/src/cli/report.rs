@@ -38,6 +38,12 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from >= to
+    {
+        let why = format!("--from {from} is not before --to {to}");
+        return Err(Error::new(Code::Usage, "report", why).into());
+    }
     let report = report::of(&scene.site()?, args.from, args.to, &scene.context)?;
     let json = to_json(&report);
     let content = match args.format {

@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// The file to write instead of standard output; never overwritten
-    #[arg(short = 'o', long = "to", value_name = "FILE")]
+    #[arg(short = 'o', long = "out", visible_alias = "to", value_name = "FILE")]
     to: Option<PathBuf>,
 }
 

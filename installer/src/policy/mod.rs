@@ -168,6 +168,11 @@ impl Checked {
             .because(format!("policy {version} with the digest {digest}"))
     }
 
+    /// What the site would remember of it.
+    pub fn state(&self) -> &PolicyState {
+        &self.state
+    }
+
     /// What it asks for.
     pub fn rules(&self) -> &Rules {
         &self.rules

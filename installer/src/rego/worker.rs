@@ -138,7 +138,20 @@ fn load(request: &Request<'_>) -> Result<(Engine, BTreeSet<String>), String> {
     }
     for module in engine.get_modules() {
         for rule in &module.policy {
-            names.rules.insert(name_of(rule));
+            let name = name_of(rule);
+            let is_function = matches!(
+                &**rule,
+                Rule::Spec {
+                    head: RuleHead::Func { .. },
+                    ..
+                }
+            );
+            if is_function && ASKED.iter().any(|(asked, _)| name == *asked) {
+                problems.push(format!(
+                    "{name} is a function, which nobody calls: it has to be a set, as `contains` makes one"
+                ));
+            }
+            names.rules.insert(name);
         }
     }
     if problems.is_empty() {

@@ -285,6 +285,8 @@ impl Collected {
 
     fn take(&mut self, line: &Line, report: &mut Report) {
         self.learn(line);
+        // What a line had no room for is in nobody's report.
+        report.left_out = report.left_out.saturating_add(line.entry.fixes_left_out);
         match (line.phase, line.intent) {
             (Phase::Outcome, Some(intent)) => {
                 if let Some(place) = self.open.remove(&intent) {

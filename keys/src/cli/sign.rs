@@ -30,7 +30,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY")]
     key: KeyArgument,
     /// Where the signature goes [default: FILE.KEYID.sig, with the first eight digits of the key id]
-    #[arg(short = 'o', long = "signature", value_name = "SIG")]
+    #[arg(
+        short = 'o',
+        long = "out",
+        visible_alias = "signature",
+        value_name = "SIG"
+    )]
     signature: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,

@@ -250,6 +250,10 @@ const UNREADABLE: &[(&str, &str)] = &[
     ("package sealift.x\ndeny contains \"x\" if {", "x.rego:2:"),
     ("deny contains \"x\" if true", "x.rego:1:"),
     (
+        "package sealift.x\ndeny(x) := {\"a\"} if x == 1",
+        "deny is a function",
+    ),
+    (
         "package other\ndeny contains \"x\" if true",
         "package other",
     ),

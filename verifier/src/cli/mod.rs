@@ -114,7 +114,7 @@ struct ExtractArguments {
     item: String,
     /// The folder that it is put into, under the names that it has at a site; made if it is not there.
     /// Nothing in it is overwritten
-    #[arg(short = 'o', long = "to", value_name = "DIR")]
+    #[arg(short = 'o', long = "out", visible_alias = "to", value_name = "DIR")]
     dir: PathBuf,
     #[command(flatten)]
     trust: TrustArguments,

@@ -106,3 +106,49 @@ fn a_bundle_of_another_product_is_refused_and_not_called_known() {
         "{said}"
     );
 }
+
+#[test]
+fn a_trial_says_what_would_be_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let site = Site::new(&sandbox, &vendor.root());
+    let first = plain(&vendor, "1.0.0", 1);
+    site.apply(&first).ok();
+    let nowhere = args!["rollback", "--dry-run"];
+    site.installer(nowhere.clone())
+        .fails_with("nothing-to-go-back-to");
+    for (version, counter) in [("1.1.0", 2), ("1.2.0", 3)] {
+        site.apply(&plain(&vendor, version, counter)).ok();
+    }
+    let (_, operator) = with_key(&sandbox, "ada", "\"operator\"");
+    sandbox.write("policy/policy.toml", format!("format = 1\n{operator}"));
+    sandbox.write("bad/policy.toml", "format = 1\n[nonsense]\n");
+    let before = site.listing();
+    let said = site.installer(nowhere).ok();
+    assert!(
+        said.text().contains("generation 2, 1.1.0"),
+        "{}",
+        said.text()
+    );
+    let prune = args!["prune", "--keep", "1", "--dry-run", "--output", "json"];
+    assert_eq!(
+        site.installer(prune).ok().json()["removed"],
+        serde_json::json!([1])
+    );
+    let policy = |name: &str| args!["policy", "set", sandbox.join(name), "--dry-run"];
+    let said = site.installer(policy("policy")).ok();
+    assert!(
+        said.text().contains("policy 1 would hold"),
+        "{}",
+        said.text()
+    );
+    assert!(
+        said.text().contains("ada (operator) has the key"),
+        "{}",
+        said.text()
+    );
+    site.installer(policy("bad")).fails_with("policy-invalid");
+    let wrong = args!["report", "--from", "2027-01-01", "--to", "2026-01-01"];
+    site.installer(wrong).fails_with("usage");
+    assert_eq!(site.listing(), before);
+}
