@@ -29,6 +29,10 @@ impl Roots {
     /// Reads `1.root.json` and all that follow it from a folder. `published` is when the release is: a
     /// root that has expired by then can sign nothing any more.
     pub fn read(folder: &Path, published: Time) -> Result<Self> {
+        if folder.is_file() {
+            let why = "is a file: name the folder that holds 1.root.json and all that follow it";
+            return Err(Error::new(Code::Usage, folder.display().to_string(), why));
+        }
         let mut files = Vec::new();
         let mut trusted: Option<TrustedSet> = None;
         for version in 1_u64.. {

@@ -56,6 +56,11 @@ impl Plan {
             plan.blob_by_digest(bundle, hex)?;
             return Ok(plan);
         }
+        // As `inspect` calls it, too.
+        let item = match item {
+            "provenance" => provenance::MEMBER,
+            other => other,
+        };
         if ["release.json", provenance::MEMBER].contains(&item) {
             plan.head(bundle, "", |path| path == item)?;
             return Ok(plan);

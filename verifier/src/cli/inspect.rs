@@ -1,6 +1,6 @@
 //! `inspect`: what is in a bundle, as tables or as JSON.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use sealift_verifier::{
@@ -94,13 +94,20 @@ fn release(bundle: &Authentic) -> (String, Value) {
     head.extend(from.map(|from| ("upgrade from", from.to_string())));
     head.extend(release.severity.map(|s| ("severity", s.name().to_owned())));
     if release.is_licensed() {
-        let exempt = "needed, also one whose maintenance date is past";
-        let what = if release.maintenance_exempt {
-            exempt
-        } else {
-            "needed"
-        };
-        head.push(("license", what.into()));
+        let capabilities = release.capabilities.iter();
+        let features: BTreeSet<&str> = capabilities
+            .flat_map(|capability| &capability.entitlements)
+            .map(AsRef::as_ref)
+            .collect();
+        let mut what = "needed".to_owned();
+        if !features.is_empty() {
+            let features: Vec<_> = features.into_iter().collect();
+            what = format!("{what}, with the features {}", features.join(", "));
+        }
+        if release.maintenance_exempt {
+            what.push_str("; also one whose maintenance date is past");
+        }
+        head.push(("license", what));
     }
     if !release.fixes.is_empty() {
         head.push(("fixes", release.fixes.join(" ")));

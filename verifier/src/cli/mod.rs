@@ -88,6 +88,11 @@ impl TrustArguments {
     /// The trusted root file, or what `find` makes of its fingerprint.
     pub(crate) fn root(&self, find: impl FnOnce(Digest) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         match (&self.root, self.fingerprint) {
+            (Some(path), _) if path.is_dir() => Err(Error::new(
+                Code::Usage,
+                path.display().to_string(),
+                "is a folder: name the root file in it that is trusted, such as 1.root.json",
+            )),
             (Some(path), _) => read_limited(path, limits::METADATA_BYTES),
             (None, Some(fingerprint)) => find(fingerprint),
             (None, None) => Err(Error::new(

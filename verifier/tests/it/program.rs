@@ -265,6 +265,13 @@ fn a_release_says_whether_it_takes_a_license() {
     assert!(!inspect(false, false).contains("needed"));
     assert!(inspect(true, false).contains("needed\n"));
     assert!(inspect(true, true).contains("whose maintenance date is past"));
+    let mut sample = Sample::rich();
+    sample.release.capabilities[0].entitlements = vec!["reports".into(), "seats".into()];
+    let parts = Parts::sign(vec![root.clone()], 1, sample.members());
+    desk.put("features.bundle", &parts.bytes());
+    let show = ["inspect", "features.bundle", "release"];
+    let said = desk.trusting(&show).ends(0).out();
+    assert!(said.contains("needed, with the features reports, seats\n"), "{said}");
 }
 
 #[test]
@@ -447,6 +454,7 @@ fn extract_takes_single_things() {
     let blob = Digest::of(b"port = 8080\n");
     for (number, (item, expected)) in [
         ("release.json", vec!["release.json".to_owned()]),
+        ("provenance", vec!["provenance.json".to_owned()]),
         ("notices", vec!["files/core/api/license.txt".into()]),
         (
             "core/api/site.toml",
