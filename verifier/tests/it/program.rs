@@ -271,7 +271,10 @@ fn a_release_says_whether_it_takes_a_license() {
     desk.put("features.bundle", &parts.bytes());
     let show = ["inspect", "features.bundle", "release"];
     let said = desk.trusting(&show).ends(0).out();
-    assert!(said.contains("needed, with the features reports, seats\n"), "{said}");
+    assert!(
+        said.contains("needed, with the features reports, seats\n"),
+        "{said}"
+    );
 }
 
 #[test]
