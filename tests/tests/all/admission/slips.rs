@@ -152,3 +152,46 @@ fn a_trial_says_what_would_be_and_changes_nothing() {
     site.installer(wrong).fails_with("usage");
     assert_eq!(site.listing(), before);
 }
+
+#[test]
+fn a_hook_runs_where_it_can_leave_nothing() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let told = sandbox.join("told");
+    let hook = format!("#!/bin/sh\npwd >{}\n", told.display());
+    let site = Site::with_hook(&sandbox, &vendor.root(), hook);
+    site.apply(&plain(&vendor, "1.0.0", 1)).ok();
+    assert_eq!(std::fs::read_to_string(told).unwrap(), "/\n");
+    site.is_sound();
+}
+
+#[test]
+fn the_log_says_what_a_license_and_a_policy_are_before_they_hold() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let site = site(&sandbox, "site", &vendor, "");
+    let key = vendor_key(&vendor, "license");
+    give(&site, &sandbox, "license", "l", &sign(&license(), &[&key])).ok();
+    let said = site
+        .installer(args!["audit", "export", "--format", "jsonl"])
+        .ok();
+    let log = String::from_utf8(said.stdout).unwrap();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let intent = |action: &str| {
+        let of = |line: &&Value| line["action"] == action && line["phase"] == "intent";
+        lines.iter().find(of).unwrap().clone()
+    };
+    let license = intent("license-add");
+    let reason = license["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("license L-1 for Harbour Hospital"),
+        "{reason}"
+    );
+    assert!(!license["signed-by"][0]["key"].as_str().unwrap().is_empty());
+    let policy = intent("policy-set");
+    let reason = policy["reason"].as_str().unwrap();
+    assert!(reason.starts_with("policy 1 with the digest "), "{reason}");
+}
