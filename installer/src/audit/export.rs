@@ -86,6 +86,11 @@ pub fn sentence(line: &Line) -> String {
     for rule in entry.rules.iter().filter(|r| r.result != Verdict::Pass) {
         let _ = write!(text, "; {}", said(rule));
     }
+    let people = entry.signed_by.iter().map(|signer| signer.person.as_str());
+    let people: Vec<&str> = people.filter(|person| !person.is_empty()).collect();
+    if !people.is_empty() {
+        let _ = write!(text, "; signed by {}", people.join(", "));
+    }
     text
 }
 

@@ -347,6 +347,10 @@ impl Rules {
             }
         }
         problems.extend(self.unreachable());
+        if self.regulated.enabled && self.vendors.allowed.is_none() {
+            let why = "regulated mode takes approved vendors only, and vendors.allowed does not say who they are";
+            problems.push(why.into());
+        }
         let critical = self.severity.get(&Severity::Critical);
         if critical.is_some_and(|by| by.approvals.is_some_and(|needed| needed > 0)) {
             let why = "severity.critical.approvals has no effect: what is critical is forced, and takes no approvals";

@@ -3,6 +3,7 @@
 mod clock;
 mod forgeries;
 mod promotion;
+mod regulated;
 mod requests;
 mod slips;
 mod table;

@@ -101,8 +101,6 @@ fn an_approval_for_something_else_is_worth_nothing() {
         change(&mut approval);
         approval
     };
-    let digest = || Digest::of(b"another");
-    let _ = digest;
     // Of another site: not even taken.
     let elsewhere = other(|a| a.subject.site = "another".into());
     stage

@@ -126,6 +126,9 @@ fn people_approve_with_either_program_on_any_machine() {
     assert_eq!(taken[0]["release"]["version"], "1.0.0");
     assert!(taken[0]["reason"].as_str().unwrap().starts_with("until "));
 
+    let shown = site.installer(args!["audit", "show", "--action", "approval-add"]);
+    assert!(shown.ok().text().contains("; signed by bo"));
+
     // Used once: after going back, it takes approvals again.
     site.installer(["rollback"]).ok();
     site.apply(&bundle).fails_with("approvals-missing");
