@@ -5,6 +5,7 @@ mod forgeries;
 mod promotion;
 mod regulated;
 mod requests;
+mod rules;
 mod slips;
 mod table;
 mod watch;
