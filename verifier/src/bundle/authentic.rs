@@ -50,8 +50,16 @@ pub struct Authentic {
     release_digest: Digest,
     delivery: Delivery,
     provenance: Provenance,
-    /// Where each blob is, in a pack or stored as it is, and its length.
-    places: HashMap<Digest, (Place, u64)>,
+    places: HashMap<Digest, Located>,
+}
+
+/// Where a blob is.
+#[derive(Clone, Copy)]
+struct Located {
+    /// Counts the blobs of the bundle, from 0.
+    number: usize,
+    place: Place,
+    size: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -233,21 +241,23 @@ impl Authentic {
         Ok((role.threshold, role.keyids.len()))
     }
 
-    /// Every blob that the release needs, with its length: files, what trees list, the trees themselves,
-    /// and all of its images. A blob that a full delivery lacks, or has in another length, is refused.
-    pub fn required_blobs(&self) -> Result<HashMap<Digest, u64>> {
-        let mut required = HashMap::new();
+    /// Refuses a full delivery that lacks a blob that the release needs, or has it in another length: files, what trees
+    /// list, the trees themselves, and all of its images. Says how many there are.
+    pub fn required_blobs(&self) -> Result<usize> {
+        let mut required = vec![false; self.places.len()];
         let mut need = |digest: Digest, size: u64| {
             let blob = || format!("blob {digest}");
-            let Some((_, delivered)) = self.places.get(&digest) else {
+            let Some(located) = self.places.get(&digest) else {
                 let detail = "is needed by the release, but not in the bundle";
                 return Err(Error::new(Code::Incomplete, blob(), detail));
             };
-            if *delivered != size {
-                let detail = format!("has {delivered} bytes, the release says {size}");
+            if located.size != size {
+                let detail = format!("has {} bytes, the release says {size}", located.size);
                 return Err(Error::new(Code::LengthMismatch, blob(), detail));
             }
-            required.insert(digest, size);
+            if let Some(required) = required.get_mut(located.number) {
+                *required = true;
+            }
             Ok(())
         };
         for sbom in &self.release.sbom {
@@ -282,7 +292,7 @@ impl Authentic {
                 }
             }
         }
-        Ok(required)
+        Ok(required.into_iter().filter(|required| *required).count())
     }
 
     /// Reads a tree of this release.
@@ -313,14 +323,14 @@ impl Authentic {
             }
             Ok(())
         };
-        let (place, _) = self.places.get(&digest).ok_or_else(|| {
+        let located = self.places.get(&digest).ok_or_else(|| {
             Error::new(
                 Code::NotFound,
                 format!("blob {digest}"),
                 "is not in the bundle",
             )
         })?;
-        self.read_place(*place, &|d| d == digest, &mut { take })?;
+        self.read_place(located.place, &|d| d == digest, &mut { take })?;
         Ok(found.into_inner().unwrap_or_default())
     }
 
@@ -432,15 +442,29 @@ impl Authentic {
     }
 }
 
-/// Where each blob is, and its length.
-fn places(delivery: &Delivery) -> HashMap<Digest, (Place, u64)> {
-    let mut places = HashMap::new();
-    for (number, pack) in delivery.packs.iter().enumerate() {
-        let blobs = pack.blobs.iter();
-        places.extend(blobs.map(|blob| (blob.digest(), (Place::Pack(number), blob.size()))));
-    }
+/// Where each blob is.
+fn places(delivery: &Delivery) -> HashMap<Digest, Located> {
+    let packs = delivery.packs.iter().enumerate();
+    let packed = packs.flat_map(|(n, pack)| pack.blobs.iter().map(move |b| (*b, Place::Pack(n))));
     let stored = delivery.blobs.iter().enumerate();
-    places.extend(stored.map(|(n, blob)| (blob.digest(), (Place::Stored(n), blob.size()))));
+    let stored = stored.map(|(n, blob)| (*blob, Place::Stored(n)));
+    let blobs = delivery.packs.iter().map(|pack| pack.blobs.len());
+    let blobs = blobs.fold(delivery.blobs.len(), usize::saturating_add);
+    let mut places = HashMap::with_capacity(blobs);
+    places.extend(
+        packed
+            .chain(stored)
+            .enumerate()
+            .map(|(number, (blob, place))| {
+                let size = blob.size();
+                let located = Located {
+                    number,
+                    place,
+                    size,
+                };
+                (blob.digest(), located)
+            }),
+    );
     places
 }
 

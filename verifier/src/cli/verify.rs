@@ -309,7 +309,7 @@ fn verify(
     let required = required.unwrap_or_else(ended_early)?;
     recorder.found(
         "completeness",
-        format!("all {} blobs of the release are there", required.len()),
+        format!("all {required} blobs of the release are there"),
     );
 
     if contents {
