@@ -1,6 +1,7 @@
 //! `build`: from a plan to one bundle file.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Write,
     os::unix::fs::FileExt,
@@ -16,12 +17,13 @@ use sealift_verifier::{
     release::{BlobRef, Release},
     tar,
     time::Time,
+    tuf::Target,
 };
 
 use crate::{
     cache::Cache,
     error::{Code, Error, Result},
-    head,
+    head::{self, Blank, Members},
     metadata::{Roots, Statements},
     output::{beside, publish},
     pack::{Packed, Tools, pack},
@@ -95,20 +97,19 @@ pub fn build(
     let bytes = |count| progress.bytes(count);
     let mut statements = None;
     let mut sign = |targets| {
-        let mut new = Statements::new(plan, targets)?;
-        signers
-            .iter()
-            .try_for_each(|signer| new.sign(*signer, roots.newest()))?;
-        let mut members = roots.members();
-        members.extend(new.members());
+        let (new, members) = sign_all(plan, roots, signers, targets)?;
         statements = Some(new);
         Ok(members)
     };
     let attest = |release: &Release, digest| envelope(plan, release, digest, signers);
+    let blanks: Vec<_> = signers.iter().map(|signer| Blank::new(*signer)).collect();
+    let blanks: Vec<&dyn Signer> = blanks.iter().map(|blank| blank as &dyn Signer).collect();
+    let mut measure = |targets| Ok(sign_all(plan, roots, &blanks, targets)?.1);
+    let blank = |release: &Release, digest| envelope(plan, release, digest, &blanks);
     let mut file = beside(out)?;
     cache.set_present(file.file());
     let unread = cache.unread();
-    let room = head::room(plan, &attest, &mut sign)?;
+    let room = head::room(plan, &blank, &mut measure)?;
     let distrusted = cache.is_distrusted();
     let mut once = |file: &File| {
         progress.stage(Stage::Pack(source_bytes(plan)));
@@ -125,6 +126,7 @@ pub fn build(
                 &digests,
                 room,
                 &attest,
+                &mut measure,
                 &mut sign,
             )?;
             file.write_all_at(&head, 0)
@@ -188,6 +190,22 @@ pub fn build(
         },
         missing: (missing > 0).then_some((missing, request)),
     })
+}
+
+/// What is signed of a release with these targets, and all members of `metadata/`.
+fn sign_all(
+    plan: &Plan,
+    roots: &Roots,
+    signers: &[&dyn Signer],
+    targets: BTreeMap<String, Target>,
+) -> Result<(Statements, Members)> {
+    let mut new = Statements::new(plan, targets)?;
+    signers
+        .iter()
+        .try_for_each(|signer| new.sign(*signer, roots.newest()))?;
+    let mut members = roots.members();
+    members.extend(new.members());
+    Ok((new, members))
 }
 
 /// How many blobs a bundle has, in packs and beside them.
@@ -312,7 +330,7 @@ fn read_pack(file: &File, mut position: u64, pack: &Pack, cache: &Cache) -> Resu
     }
     let digest = hasher.finish();
     if let Some(entry) = entry {
-        entry.finish(pack, digest);
+        entry.finish(cache, pack, digest);
     }
     Ok(digest)
 }

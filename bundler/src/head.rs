@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use sealift_keys::signer::Signer;
 use sealift_verifier::{
     delivery::{Delivery, Pack},
     digest::Digest,
@@ -25,15 +26,37 @@ use crate::{
     plan::{Plan, PlannedBlob, Source},
 };
 
-/// Signs the targets and returns the members of `metadata/`.
-pub(crate) type Sign<'a> =
-    dyn FnMut(BTreeMap<String, Target>) -> Result<Vec<(String, Vec<u8>)>> + 'a;
+/// Members of a bundle with their paths, in its order.
+pub(crate) type Members = Vec<(String, Vec<u8>)>;
+
+/// Signs the targets and returns the members of `metadata/`, whose length must depend on no digest.
+pub(crate) type Sign<'a> = dyn FnMut(BTreeMap<String, Target>) -> Result<Members> + 'a;
 
 /// Signs where the release with this digest comes from and returns `provenance.json`, whose length must not depend
 /// on digests.
 pub(crate) type Attest<'a> = dyn Fn(&Release, Digest) -> Result<Vec<u8>> + 'a;
 
-/// How many bytes the head of `plan`'s bundle needs at most; a multiple of [`BLOCK`].
+/// Stands for a signer where only lengths matter, so that nothing is signed that is not so.
+pub(crate) struct Blank([u8; 32]);
+
+impl Blank {
+    pub(crate) fn new(signer: &dyn Signer) -> Self {
+        Self(signer.public_key())
+    }
+}
+
+impl Signer for Blank {
+    fn public_key(&self) -> [u8; 32] {
+        self.0
+    }
+
+    fn sign(&self, _message: &[u8]) -> sealift_keys::error::Result<[u8; 64]> {
+        Ok([0; 64])
+    }
+}
+
+/// How many bytes the head of `plan`'s bundle needs at most, a multiple of [`BLOCK`], with `sign` and `attest` by
+/// [`Blank`] signers.
 pub(crate) fn room(plan: &Plan, attest: &Attest<'_>, sign: &mut Sign<'_>) -> Result<u64> {
     let mut longest = Longest {
         packs: Vec::new(),
@@ -44,20 +67,22 @@ pub(crate) fn room(plan: &Plan, attest: &Attest<'_>, sign: &mut Sign<'_>) -> Res
     let delivery = delivery_of(plan, &release, longest.packs)?;
     let digests = vec![Digest::of(&[]); delivery.packs.len()];
     let head = Head::new(&release, &delivery, &digests, attest)?;
-    Ok(head.bytes(0, sign)?.len() as u64)
+    head.length(0, sign)
 }
 
-/// The head, exactly `room` bytes long. `digests` are those of the packs.
+/// The head, exactly `room` bytes long. `digests` are those of the packs; what `measure` signs, with [`Blank`] signers, is
+/// as long as what `sign` does.
 pub(crate) fn head(
     release: &Release,
     delivery: &Delivery,
     digests: &[Digest],
     room: u64,
     attest: &Attest<'_>,
+    measure: &mut Sign<'_>,
     sign: &mut Sign<'_>,
 ) -> Result<Vec<u8>> {
     let head = Head::new(release, delivery, digests, attest)?;
-    let missing = room.checked_sub(head.bytes(0, sign)?.len() as u64);
+    let missing = room.checked_sub(head.length(0, measure)?);
     let missing = missing.ok_or_else(|| no_fit("needs more room than was kept"))?;
     // Up to the end of its last block, then whole blocks. The longer delivery.json may have a length with one
     // more digit and so push targets.json over a block; then it is a block less, or a digit less in the same block.
@@ -66,9 +91,8 @@ pub(crate) fn head(
         let Some(fill) = fill.checked_sub(less) else {
             continue;
         };
-        let bytes = head.bytes(fill, sign)?;
-        if bytes.len() as u64 == room {
-            return Ok(bytes);
+        if head.length(fill, measure)? == room {
+            return head.bytes(fill, sign);
         }
     }
     Err(no_fit("cannot be made as long as the room that was kept"))
@@ -77,6 +101,9 @@ pub(crate) fn head(
 fn no_fit(how: &str) -> Error {
     Error::new(Code::Io, "the head of the new bundle", how)
 }
+
+/// The member whose JSON is filled with spaces.
+const DELIVERY: &str = "delivery.json";
 
 /// Everything of a head but its signatures and its filling.
 struct Head {
@@ -114,25 +141,52 @@ impl Head {
         })
     }
 
-    /// The members with their headers and padding, `delivery.json` with `fill` spaces behind it.
-    fn bytes(&self, fill: u64, sign: &mut Sign<'_>) -> Result<Vec<u8>> {
-        let mut delivery = self.delivery.clone();
-        delivery.resize(delivery.len() + usize::try_from(fill).unwrap_or(0), b' ');
-        let fixed = [
-            ("release.json", self.release.as_slice()),
-            ("delivery.json", &delivery),
+    /// The members behind the metadata and their content; that of `delivery.json` as it is before it is filled.
+    fn fixed(&self) -> [(&'static str, &[u8]); 5] {
+        [
+            ("release.json", &self.release),
+            (DELIVERY, &self.delivery),
             (PROVENANCE, &self.provenance),
             ("oci-layout", oci::LAYOUT),
             ("index.json", &self.index),
-        ];
+        ]
+    }
+
+    /// The members of `metadata/` that sign the payload and these other members.
+    fn metadata<'t>(
+        &self,
+        others: impl Iterator<Item = (&'t str, Target)>,
+        sign: &mut Sign<'_>,
+    ) -> Result<Members> {
         let mut targets: BTreeMap<_, _> = self.payload.iter().cloned().collect();
-        for (path, content) in fixed {
-            targets.insert(
-                path.to_owned(),
-                Target::new(content.len() as u64, Digest::of(content)),
-            );
-        }
-        let metadata = sign(targets)?;
+        targets.extend(others.map(|(path, target)| (path.to_owned(), target)));
+        sign(targets)
+    }
+
+    /// How long [`Head::bytes`] is.
+    fn length(&self, fill: u64, sign: &mut Sign<'_>) -> Result<u64> {
+        let fixed = self.fixed().map(|(path, content)| {
+            let fill = if path == DELIVERY { fill } else { 0 };
+            (path, content.len() as u64 + fill)
+        });
+        let some = Digest::of(&[]);
+        let targets = fixed.map(|(path, size)| (path, Target::new(size, some)));
+        let metadata = self.metadata(targets.into_iter(), sign)?;
+        let metadata = metadata.iter().map(|(_, content)| content.len() as u64);
+        let sizes = metadata.chain(fixed.map(|(_, size)| size));
+        Ok(sizes
+            .map(|size| BLOCK + size + tar::padding(size))
+            .sum::<u64>())
+    }
+
+    /// The members with their headers and padding, `delivery.json` with `fill` spaces behind it.
+    fn bytes(mut self, fill: u64, sign: &mut Sign<'_>) -> Result<Vec<u8>> {
+        let filled = self.delivery.len() + usize::try_from(fill).unwrap_or(0);
+        self.delivery.resize(filled, b' ');
+        let fixed = self.fixed();
+        let targets = fixed
+            .map(|(path, content)| (path, Target::new(content.len() as u64, Digest::of(content))));
+        let metadata = self.metadata(targets.into_iter(), sign)?;
         let metadata = metadata
             .iter()
             .map(|(path, content)| (path.as_str(), content.as_slice()));
@@ -164,7 +218,9 @@ struct Longest {
 impl Longest {
     fn add(&mut self, size: u64) -> Digest {
         // Different for each content, so that none looks like a duplicate.
-        let digest = Digest::of(&self.next.to_le_bytes());
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&self.next.to_le_bytes());
+        let digest = Digest::from(digest);
         self.next += 1;
         let frame = BlobRef(digest, STORED_FRAME_BYTES as u64);
         let blob = BlobRef(digest, size);
@@ -244,19 +300,21 @@ mod tests {
                 )])
             };
             let attest = |_: &Release, _| Ok(b"{}".to_vec());
-            let least = Head::new(&release, &delivery, &[], &attest)
-                .unwrap()
-                .bytes(0, &mut sign)
-                .unwrap()
-                .len() as u64;
+            let new = || Head::new(&release, &delivery, &[], &attest).unwrap();
+            let least = new().length(0, &mut sign.clone()).unwrap();
+            assert_eq!(new().bytes(0, &mut sign).unwrap().len() as u64, least);
             for blocks in 0..6 {
                 let room = least + blocks * BLOCK;
-                assert_eq!(
-                    head(&release, &delivery, &[], room, &attest, &mut sign)
-                        .unwrap()
-                        .len() as u64,
-                    room
+                let head = head(
+                    &release,
+                    &delivery,
+                    &[],
+                    room,
+                    &attest,
+                    &mut sign.clone(),
+                    &mut sign,
                 );
+                assert_eq!(head.unwrap().len() as u64, room);
             }
         }
     }

@@ -74,7 +74,7 @@ pub(crate) fn pack<T>(
     meanwhile: impl FnOnce(Packed) -> Result<T>,
 ) -> Result<T> {
     std::thread::scope(|scope| {
-        let mut payload = Payload::new(scope, file, start, tools.threads)?;
+        let mut payload = Payload::new(scope, file, start, tools)?;
         let result = pack_to(plan, &mut payload, tools).and_then(meanwhile)?;
         let damaged = payload.finish()?;
         if damaged.is_empty() {
@@ -116,9 +116,7 @@ fn pack_to(plan: &Plan, payload: &mut Payload<'_>, tools: &Tools<'_>) -> Result<
         cached,
         ..
     } = packer;
-    let blobs = stored
-        .into_iter()
-        .map(|blob| store(blob, payload, tools.progress));
+    let blobs = stored.into_iter().map(|blob| store(blob, payload, tools));
     let blobs = blobs.collect::<Result<_>>()?;
     let delivery = delivery_of(plan, &release, packs)?;
     Ok(Packed {
@@ -159,11 +157,10 @@ pub(crate) fn stored_blobs(plan: &Plan) -> Vec<&PlannedBlob> {
 }
 
 /// Has a blob copied as it is, and says where it begins.
-fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)) -> Result<u64> {
+fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, tools: &Tools<'_>) -> Result<u64> {
     let subject = stored.source.subject();
     let io = |e| Error::io(&subject, e);
-    payload.header(&tar::blob_path(stored.blob.digest()), stored.blob.size())?;
-    let start = payload.position();
+    let member = tar::blob_path(stored.blob.digest());
     let (path, offset) = match &stored.source {
         Source::File { path, .. } => (path, 0),
         Source::Slice { path, offset, .. } => (path, *offset),
@@ -173,19 +170,29 @@ fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, progress: &dyn Fn(u64)
                 Digest::of(bytes),
                 Some(stored.blob.digest()),
             )?;
+            payload.header(&member, stored.blob.size())?;
+            let start = payload.position();
             payload.write(bytes)?;
             payload.write(tar::zeros_after(stored.blob.size()))?;
             return Ok(start);
         }
     };
-    payload.copy(Copy {
-        from: Arc::new(File::open(path).map_err(io)?),
+    let from = File::open(path).map_err(io)?;
+    let seen = tools.cache.known_in(&from, offset, stored.blob);
+    let watch = match seen {
+        None => tools.cache.watch(&stored.source, Some(&from)),
+        Some(_) => None,
+    };
+    let copy = Copy {
+        from: Arc::new(from),
         start: offset,
         content: stored.blob,
+        seen,
+        watch,
         origin: Origin::Vendor(subject.clone()),
-    });
-    payload.write(tar::zeros_after(stored.blob.size()))?;
-    progress(stored.blob.size());
+    };
+    let start = payload.copy(&member, copy);
+    (tools.progress)(stored.blob.size());
     Ok(start)
 }
 
@@ -200,7 +207,7 @@ enum Pending {
     /// The newest pack has all frames but the first, which holds the header of this blob.
     End(BlobRef),
     /// Another pack, which only has to be copied.
-    Cached(CachedPack),
+    Cached(Box<CachedPack>),
 }
 
 struct Packer<'a, 'f> {
@@ -281,7 +288,7 @@ impl Packer<'_, '_> {
             return Ok(());
         }
         let pending = if let Some(found) = self.tools.cache.pack(small.blobs()) {
-            Pending::Cached(found)
+            Pending::Cached(Box::new(found))
         } else {
             let (tar, blobs) = small.finish(self.tools.cache)?;
             Pending::Pack(blobs, self.compressor.compress(tar))
@@ -345,7 +352,7 @@ impl Packer<'_, '_> {
             return Ok(false);
         };
         self.seen.insert(blob.digest());
-        self.pending.push_back(Pending::Cached(found));
+        self.pending.push_back(Pending::Cached(Box::new(found)));
         (self.tools.progress)(blob.size());
         self.drain(self.most_pending)?;
         Ok(true)
@@ -388,7 +395,7 @@ impl Packer<'_, '_> {
     fn frames(&mut self, source: &Source, size: u64) -> Result<Digest> {
         let io = |e| Error::io(source.subject(), e);
         let mut reader = source.open().map_err(io)?;
-        let watch = self.tools.cache.watch(source, &reader);
+        let watch = self.tools.cache.watch(source, reader.file());
         let mut hasher = Hasher::default();
         let mut left = size;
         // What follows the content: its padding and the end of the archive.
@@ -417,7 +424,7 @@ impl Packer<'_, '_> {
         }
         self.drain(0)?;
         let digest = hasher.finish();
-        self.tools.cache.learn(watch, &reader, digest);
+        self.tools.cache.learn(watch, reader.file(), digest);
         Ok(digest)
     }
 
@@ -441,7 +448,12 @@ impl Packer<'_, '_> {
                     let (bytes, stored) = finished(frame)?;
                     let frames = vec![stored];
                     let pack = Pack { frames, blobs };
-                    self.begin(&pack, stored.digest())?;
+                    let path = Pack::path(self.packs.len());
+                    self.payload.header(&path, stored.size())?;
+                    self.written.push(WrittenPack {
+                        start: self.payload.position(),
+                        digest: Some(stored.digest()),
+                    });
                     self.payload.write(&bytes)?;
                     self.payload.write(tar::zeros_after(stored.size()))?;
                     self.tools.cache.keep_pack(&pack, &bytes, stored.digest());
@@ -449,30 +461,23 @@ impl Packer<'_, '_> {
                 }
                 Some(Pending::Cached(found)) => {
                     let size = found.pack.stored_size();
-                    self.begin(&found.pack, found.digest)?;
-                    self.payload.copy(Copy {
+                    let copy = Copy {
                         from: found.file,
                         start: found.start,
                         content: BlobRef(found.digest, size),
+                        seen: found.seen,
+                        watch: found.watch,
                         origin: Origin::Cache(found.key),
+                    };
+                    self.written.push(WrittenPack {
+                        start: self.payload.copy(&Pack::path(self.packs.len()), copy),
+                        digest: Some(found.digest),
                     });
-                    self.payload.write(tar::zeros_after(size))?;
                     self.packs.push(found.pack);
                     self.cached += size;
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Writes the header of the next pack.
-    fn begin(&mut self, pack: &Pack, digest: Digest) -> Result<()> {
-        let path = Pack::path(self.packs.len());
-        self.payload.header(&path, pack.stored_size())?;
-        self.written.push(WrittenPack {
-            start: self.payload.position(),
-            digest: Some(digest),
-        });
         Ok(())
     }
 }

@@ -5,38 +5,45 @@ use std::{
     os::unix::fs::FileExt,
     sync::{
         Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{JoinHandle, Scope, ScopedJoinHandle},
 };
 
+use rustix::fs::FallocateFlags;
 use sealift_verifier::{
     digest::{Digest, Hasher},
     release::BlobRef,
     tar,
 };
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    cache::{Cache, Seen, Watch, look},
+    error::{Code, Error, Result},
+    pack::Tools,
+};
 
 /// After so many bytes the disk is asked to begin, so that the last sync has little left to wait for.
-const FLUSH_BYTES: u64 = 64 << 20;
+const FLUSH_BYTES: u64 = 32 << 20;
 /// How much is copied at once: it should still be near the processor when it is written.
 const CHUNK: usize = 256 << 10;
-/// How many copies wait for a thread, with what they read open: so many that who makes the last packs and the head need
-/// not wait for them.
-const QUEUE: usize = 128;
+/// How much the kernel copies at once: others who write to the same file wait as long.
+const RANGE: u64 = 4 << 20;
+/// How many copies may wait, however many files may be open.
+const MOST_WAITING: usize = 4096;
 
 /// The payload, being written. Everything is written to where it belongs, by several threads.
 pub(crate) struct Payload<'s> {
     file: &'s File,
     position: u64,
-    flushed: u64,
-    flusher: Flusher,
     copies: Option<SyncSender<Job>>,
     copiers: Vec<ScopedJoinHandle<'s, Result<Vec<Digest>>>>,
+    /// The last to be dropped: it waits for the copiers, and they for the end of `copies`.
+    flusher: Flusher,
 }
 
-/// Content that is copied as it is and held to its digest on the way.
+/// Content that is copied as it is. If it is not known to have its digest, it is held to that on the way.
 pub(crate) struct Copy {
     /// What is read.
     pub(crate) from: Arc<File>,
@@ -44,6 +51,10 @@ pub(crate) struct Copy {
     pub(crate) start: u64,
     /// Its length and its digest.
     pub(crate) content: BlobRef,
+    /// What the file looks like as long as it holds this content.
+    pub(crate) seen: Option<Seen>,
+    /// Keeps what is found out of the file.
+    pub(crate) watch: Option<Watch>,
     /// Where it comes from.
     pub(crate) origin: Origin,
 }
@@ -57,27 +68,33 @@ pub(crate) enum Origin {
 }
 
 impl<'s> Payload<'s> {
-    /// Begins at `start`; what comes before it is written later. Copies with `threads` threads.
+    /// Begins at `start`; what comes before it is written later. Copies with as many threads as `tools` says.
     pub(crate) fn new<'e>(
         scope: &'s Scope<'s, 'e>,
         file: &'e File,
         start: u64,
-        threads: usize,
+        tools: &Tools<'e>,
     ) -> Result<Self> {
         let flusher = Flusher::new(file.try_clone().map_err(failed)?);
-        let (copies, queue) = sync_channel(QUEUE);
+        let (jobs, queue) = sync_channel(queue_length());
         let (queue, turn) = (Arc::new(Mutex::new(queue)), Arc::default());
-        let workers = (0..threads.max(1)).map(|_| {
+        let cache = tools.cache;
+        let workers = (0..tools.threads.max(1)).map(|_| {
             let (queue, turn) = (Arc::clone(&queue), Arc::clone(&turn));
-            scope.spawn(move || copy_all(&queue, file, &turn))
+            let to = Output {
+                file,
+                turn,
+                dirty: flusher.dirty.clone(),
+            };
+            scope.spawn(move || copy_all(&queue, &to, cache))
         });
+        let copiers = workers.collect();
         Ok(Self {
             file,
             position: start,
-            flushed: start,
+            copies: Some(jobs),
+            copiers,
             flusher,
-            copies: Some(copies),
-            copiers: workers.collect(),
         })
     }
 
@@ -94,18 +111,22 @@ impl<'s> Payload<'s> {
     /// Writes bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.fill(self.position, bytes)?;
-        self.advance(bytes.len() as u64);
+        self.position += bytes.len() as u64;
         Ok(())
     }
 
-    /// Has content copied, at some time before [`Payload::finish`] returns.
-    pub(crate) fn copy(&mut self, copy: Copy) {
-        let (size, to) = (copy.content.size(), self.position);
+    /// Has a member copied, with its header and padding, at some time before [`Payload::finish`] returns. Says where its
+    /// content begins.
+    pub(crate) fn copy(&mut self, path: &str, copy: Copy) -> u64 {
+        let size = copy.content.size();
+        let start = self.position + tar::BLOCK;
         if let Some(copies) = &self.copies {
+            let path = path.to_owned();
             // If no thread is left to take it, `finish` says why.
-            let _ = copies.send((copy, to));
+            let _ = copies.send(Job { path, copy, start });
         }
-        self.advance(size);
+        self.position = start + size + tar::padding(size);
+        start
     }
 
     /// Leaves room for what is known later.
@@ -115,23 +136,18 @@ impl<'s> Payload<'s> {
 
     /// Fills room that was left at `position`.
     pub(crate) fn fill(&self, position: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, position).map_err(failed)
+        self.file.write_all_at(bytes, position).map_err(failed)?;
+        if let Some(dirty) = &self.flusher.dirty {
+            dirty.add(bytes.len() as u64);
+        }
+        Ok(())
     }
 
     /// Drops everything from `position` on, which nothing was copied to.
     pub(crate) fn rewind(&mut self, position: u64) -> Result<()> {
         self.file.set_len(position).map_err(failed)?;
-        self.flushed = self.flushed.min(position);
         self.position = position;
         Ok(())
-    }
-
-    fn advance(&mut self, size: u64) {
-        self.position += size;
-        if self.position >= self.flushed + FLUSH_BYTES {
-            self.flushed = self.position;
-            self.flusher.begin();
-        }
     }
 
     /// Ends the archive. Returns what of the cache was not what it should be; then the payload is worth nothing.
@@ -154,31 +170,104 @@ impl<'s> Payload<'s> {
     }
 }
 
+/// How many copies may wait for a thread, with what they read open: so many that who makes the last packs and the head need
+/// not wait for them, and half as many as files may be open.
+fn queue_length() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = limit.and_then(|limit| usize::try_from(limit / 2).ok());
+    most.map_or(MOST_WAITING, |most| most.min(MOST_WAITING))
+}
+
 fn failed(error: std::io::Error) -> Error {
     Error::io("the new bundle", error)
 }
 
-/// A copy, and where it goes.
-type Job = (Copy, u64);
+/// A member to copy, and where its content begins.
+struct Job {
+    path: String,
+    copy: Copy,
+    start: u64,
+}
+
+/// The file that copies are written to. It takes one write at a time, and who waits for that in the kernel may keep its core
+/// busy: here they wait for their `turn`.
+struct Output<'f> {
+    file: &'f File,
+    turn: Arc<Mutex<()>>,
+    dirty: Option<Dirty>,
+}
+
+impl Output<'_> {
+    /// Writes bytes, once it is our turn.
+    fn write_at(&self, bytes: &[u8], position: u64) -> Result<()> {
+        let written = self.write(|file| file.write_all_at(bytes, position).map(|()| bytes.len()));
+        written.map(drop).map_err(failed)
+    }
+
+    /// Has `write` write, once it is our turn, which tells how many bytes.
+    fn write<E>(&self, write: impl FnOnce(&File) -> Result<usize, E>) -> Result<usize, E> {
+        let own = self.turn.lock();
+        let count = write(self.file)?;
+        drop(own);
+        if let Some(dirty) = &self.dirty {
+            dirty.add(count as u64);
+        }
+        Ok(count)
+    }
+}
 
 /// Copies until nobody asks for more.
-fn copy_all(queue: &Mutex<Receiver<Job>>, to: &File, turn: &Mutex<()>) -> Result<Vec<Digest>> {
-    let mut buffer = vec![0; CHUNK];
+fn copy_all(queue: &Mutex<Receiver<Job>>, to: &Output<'_>, cache: &Cache) -> Result<Vec<Digest>> {
+    let mut buffer = Vec::new();
     let mut damaged = Vec::new();
     loop {
         let job = queue.lock().map(|queue| queue.recv());
-        let Ok(Ok((copy, position))) = job else {
+        let Ok(Ok(Job { path, copy, start })) = job else {
             return Ok(damaged);
         };
-        match (
-            copy_one(&copy, to, turn, position, &mut buffer)?,
-            copy.origin,
-        ) {
-            (Ok(()), _) => {}
-            (Err(_), Origin::Cache(key)) => damaged.push(key),
-            (Err(problem), Origin::Vendor(subject)) => return Err(problem.of(subject)),
+        let size = copy.content.size();
+        to.write_at(&tar::header(&path, size), start - tar::BLOCK)?;
+        to.write_at(tar::zeros_after(size), start + size)?;
+        if copy_known(&copy, to, start) {
+            continue;
+        }
+        buffer.resize(CHUNK, 0);
+        let copied = copy_hashed(&copy, to, start, &mut buffer)?;
+        let digest = copy.content.digest();
+        match (copied, copy.origin, copy.watch) {
+            (Ok(()), Origin::Cache(_), Some(watch)) => {
+                cache.learn_entry(watch, &copy.from, digest);
+            }
+            (Ok(()), _, watch) => cache.learn(watch, Some(&copy.from), digest),
+            (Err(_), Origin::Cache(key), _) => damaged.push(key),
+            (Err(problem), Origin::Vendor(subject), _) => return Err(problem.of(subject)),
         }
     }
+}
+
+/// Has the kernel copy content that is known, and says whether that is done and it was known until the end. If not, for
+/// example because two file systems are involved, it has to be copied the other way, which tells why.
+fn copy_known(copy: &Copy, to: &Output<'_>, mut position: u64) -> bool {
+    if copy.seen.is_none() {
+        return false;
+    }
+    let (mut start, mut left) = (copy.start, copy.content.size());
+    // Where it can, the file system finds room for all of it at once, and not for each page.
+    let _ = rustix::fs::fallocate(to.file, FallocateFlags::empty(), position, left);
+    while left > 0 {
+        let most = usize::try_from(left.min(RANGE)).unwrap_or(CHUNK);
+        let copied = to.write(|to| {
+            let (from, to) = ((&copy.from, Some(&mut start)), (to, Some(&mut position)));
+            rustix::fs::copy_file_range(from.0, from.1, to.0, to.1, most)
+        });
+        match copied {
+            Ok(0) => return false,
+            Ok(count) => left = left.saturating_sub(count as u64),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    look(&copy.from) == copy.seen
 }
 
 /// Why content is not what it should be.
@@ -205,12 +294,10 @@ impl Unfit {
     }
 }
 
-/// Writes exactly the bytes that it hashes. The inner error is one of what is read. A file takes one write at a time, and
-/// who waits for that in the kernel may keep its core busy: here they wait for their `turn`.
-fn copy_one(
+/// Writes exactly the bytes that it hashes. The inner error is one of what is read.
+fn copy_hashed(
     copy: &Copy,
-    to: &File,
-    turn: &Mutex<()>,
+    to: &Output<'_>,
     mut position: u64,
     buffer: &mut [u8],
 ) -> Result<Result<(), Unfit>> {
@@ -225,10 +312,7 @@ fn copy_one(
             Err(e) => return Ok(Err(Unfit::Unread(e))),
         };
         hasher.update(&buffer[..count]);
-        let own = turn.lock();
-        to.write_all_at(&buffer[..count], position)
-            .map_err(failed)?;
-        drop(own);
+        to.write_at(&buffer[..count], position)?;
         let count = count as u64;
         (start, position, left) = (start + count, position + count, left - count);
     }
@@ -242,8 +326,25 @@ fn copy_one(
 
 /// A thread that waits for the disk while others work.
 struct Flusher {
-    begin: Option<SyncSender<()>>,
+    dirty: Option<Dirty>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+/// Counts what is written, and has the disk begin now and then.
+#[derive(Clone)]
+struct Dirty {
+    begin: SyncSender<()>,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Dirty {
+    fn add(&self, count: u64) {
+        let before = self.bytes.fetch_add(count, Ordering::Relaxed);
+        if before / FLUSH_BYTES != (before + count) / FLUSH_BYTES {
+            // If one sync is under way and another asked for, that one will do.
+            let _ = self.begin.try_send(());
+        }
+    }
 }
 
 impl Flusher {
@@ -251,22 +352,17 @@ impl Flusher {
         let (begin, requests) = sync_channel(1);
         let thread =
             std::thread::spawn(move || requests.iter().try_for_each(|()| file.sync_data()));
+        let bytes = Arc::default();
         Self {
-            begin: Some(begin),
+            dirty: Some(Dirty { begin, bytes }),
             thread: Some(thread),
         }
     }
 
-    fn begin(&self) {
-        if let Some(begin) = &self.begin {
-            // If one sync is under way and another asked for, that one will do.
-            let _ = begin.try_send(());
-        }
-    }
-
-    /// An error of the disk is told to one caller of sync only, so that of this thread must not get lost.
+    /// Waits until nobody asks any more; all others who do have to be gone. An error of the disk is told to one caller of
+    /// sync only, so that of this thread must not get lost.
     fn finish(&mut self) -> std::io::Result<()> {
-        self.begin = None;
+        self.dirty = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) => Err(std::io::Error::other("the syncing thread ended early")),

@@ -241,6 +241,17 @@ impl Source {
     }
 }
 
+impl SourceReader<'_> {
+    /// The file that is read.
+    pub(crate) fn file(&self) -> Option<&File> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Slice(slice) => Some(slice.get_ref()),
+            Self::Bytes(_) => None,
+        }
+    }
+}
+
 impl Read for SourceReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

@@ -96,31 +96,33 @@ impl Folder {
         &self.probe
     }
 
-    /// Opens an entry, and says that it was used.
+    /// Opens an entry.
     pub(super) fn open_entry(&self, name: &str) -> Option<File> {
-        let file = File::open(self.path.join(name)).ok()?;
+        File::open(self.path.join(name)).ok()
+    }
+
+    /// Says that an entry was used, which changes its times.
+    pub(super) fn touch(file: &File) {
         let now = rustix::fs::Timespec {
             tv_sec: 0,
             tv_nsec: rustix::fs::UTIME_NOW,
         };
         // Only which entry goes first depends on it.
         let _ = rustix::fs::futimens(
-            &file,
+            file,
             &rustix::fs::Timestamps {
                 last_access: now,
                 last_modification: now,
             },
         );
-        Some(file)
     }
 
     /// All of an entry of at most `most` bytes.
     pub(super) fn read(&self, name: &str, most: usize) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.open_entry(name)?
-            .take(most as u64 + 1)
-            .read_to_end(&mut bytes)
-            .ok()?;
+        let file = self.open_entry(name)?;
+        Self::touch(&file);
+        file.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
         (bytes.len() <= most).then_some(bytes)
     }
 

@@ -1,9 +1,9 @@
 //! What earlier builds found out: the digests of files that have not changed since, and finished packs by
 //! their content. A cache makes a build faster and never another: without it, the bytes are the same.
 //!
-//! Two things are kept. A `records` file says which content a file had when it looked exactly as it does now, so that
-//! it need not be read; `entries` are results under the digest of everything that they were made of, which are
-//! hashed again while they are used. See docs/decisions/0005-cache.md for what may fool a cache and does not fool
+//! Two things are kept. `records` say which content a file had when it looked exactly as it does now, so that
+//! it need not be read; `entries` are results under the digest of everything that they were made of. There are records of
+//! them too: those that changed since they were written are hashed again while they are used. See docs/decisions/0005-cache.md for what may fool a cache and does not fool
 //! this one.
 
 mod entries;
@@ -19,16 +19,20 @@ use std::{
     },
 };
 
-use sealift_verifier::digest::Digest;
+use sealift_verifier::{digest::Digest, release::BlobRef};
 
-use self::{entries::Folder, packs::Recent, records::Records};
-use crate::{
-    error::Result,
-    plan::{Source, SourceReader},
+use self::{
+    entries::Folder,
+    packs::Recent,
+    records::{Of, Records},
 };
+use crate::{error::Result, plan::Source};
 
 pub use self::records::Seen;
-pub(crate) use self::{packs::CachedPack, records::Watch};
+pub(crate) use self::{
+    packs::CachedPack,
+    records::{LOOKS, Watch, look},
+};
 
 /// How large a cache folder may become if nobody says otherwise, in bytes.
 pub const DEFAULT_BYTES: u64 = 20_000_000_000;
@@ -39,6 +43,8 @@ pub const DEFAULT_BYTES: u64 = 20_000_000_000;
 pub struct Cache {
     folder: Option<Folder>,
     records: Mutex<Records>,
+    /// Of its own entries.
+    entries: Mutex<Records>,
     recent: Mutex<Recent>,
     /// Something in it proved wrong; nothing is taken from it any more.
     distrusted: AtomicBool,
@@ -58,7 +64,7 @@ pub struct CacheFolder<'a> {
 impl Cache {
     /// A cache that keeps only what this run needs again: several bundles of one release share their packs.
     pub fn of_this_run() -> Self {
-        Self::with(None, Records::default())
+        Self::with(None, Records::default(), Records::default())
     }
 
     /// Opens the cache in a folder, or one of this run if it cannot be used, with the reason: a full or
@@ -70,8 +76,9 @@ impl Cache {
     pub fn open(folder: CacheFolder<'_>) -> Result<(Self, Option<String>)> {
         match Folder::open(folder)? {
             Ok(folder) => {
-                let records = Records::read(&folder);
-                Ok((Self::with(Some(folder), records), None))
+                let records = Records::read(Of::Sources, &folder);
+                let entries = Records::read(Of::Entries, &folder);
+                Ok((Self::with(Some(folder), records, entries), None))
             }
             Err(e) => {
                 let reason = format!("{}: {e}", folder.path.display());
@@ -80,10 +87,11 @@ impl Cache {
         }
     }
 
-    fn with(folder: Option<Folder>, records: Records) -> Self {
+    fn with(folder: Option<Folder>, records: Records, entries: Records) -> Self {
         Self {
             folder,
             records: Mutex::new(records),
+            entries: Mutex::new(entries),
             recent: Mutex::default(),
             distrusted: AtomicBool::new(false),
             unread: AtomicU64::new(0),
@@ -113,15 +121,24 @@ impl Cache {
     }
 
     /// Begins to watch a file that is about to be hashed; nothing if what is found out could not be kept.
-    pub(crate) fn watch(&self, source: &Source, reader: &SourceReader<'_>) -> Option<Watch> {
-        lock(&self.records).watch(source, file_of(reader)?)
+    pub(crate) fn watch(&self, source: &Source, file: Option<&File>) -> Option<Watch> {
+        lock(&self.records).watch(source, file?)
     }
 
     /// Keeps the digest of what was read, if the file is still as it was when it began to be watched.
-    pub(crate) fn learn(&self, watch: Option<Watch>, reader: &SourceReader<'_>, digest: Digest) {
-        if let (Some(watch), Some(file)) = (watch, file_of(reader)) {
+    pub(crate) fn learn(&self, watch: Option<Watch>, file: Option<&File>, digest: Digest) {
+        if let (Some(watch), Some(file)) = (watch, file) {
             lock(&self.records).learn(watch, file, digest);
         }
+    }
+
+    /// What a file looks like that is known to have `content` at `start`, as long as that is so.
+    pub(crate) fn known_in(&self, file: &File, start: u64, content: BlobRef) -> Option<Seen> {
+        if self.is_distrusted() {
+            return None;
+        }
+        let (digest, seen) = lock(&self.records).find_in(file, start, content.size())?;
+        (digest == content.digest()).then_some(seen)
     }
 
     /// Something taken from here was wrong: from now on nothing is taken.
@@ -143,6 +160,7 @@ impl Cache {
     /// What the operating system calls the present, from a file that was just made.
     pub(crate) fn set_present(&self, new: &File) {
         lock(&self.records).set_present(new);
+        lock(&self.entries).set_present(new);
     }
 
     /// How many bytes of sources need not have been read so far.
@@ -154,16 +172,9 @@ impl Cache {
     pub(crate) fn save(&self) {
         if let Some(folder) = &self.folder {
             lock(&self.records).write(folder);
+            lock(&self.entries).write(folder);
             folder.make_room();
         }
-    }
-}
-
-fn file_of<'r>(reader: &'r SourceReader<'_>) -> Option<&'r File> {
-    match reader {
-        SourceReader::File(file) => Some(file),
-        SourceReader::Slice(slice) => Some(slice.get_ref()),
-        SourceReader::Bytes(_) => None,
     }
 }
 

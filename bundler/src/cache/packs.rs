@@ -12,16 +12,16 @@ use sealift_verifier::{
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{Cache, lock};
+use super::{Cache, Seen, Watch, entries::Folder, lock};
 
 /// Length of the description of a pack, in bytes: some 600,000 frames.
 const DESCRIPTION_BYTES: u64 = 64 << 20;
 
 /// Packs of bundles that this run has written.
-pub(super) type Recent = HashMap<Digest, CachedPack>;
+pub(super) type Recent = HashMap<Digest, RecentPack>;
 
-/// A pack that lies somewhere: its bytes have to be hashed while they are copied.
-#[derive(Debug, Clone)]
+/// A pack that lies somewhere.
+#[derive(Debug)]
 pub(crate) struct CachedPack {
     pub(crate) key: Digest,
     /// The file that it is in, and where it begins.
@@ -30,6 +30,19 @@ pub(crate) struct CachedPack {
     /// SHA-256 of the stored bytes.
     pub(crate) digest: Digest,
     pub(crate) pack: Pack,
+    /// What the file looks like as long as its bytes have this digest. Otherwise they have to be hashed while they are
+    /// copied, and are watched, so that this is known then.
+    pub(crate) seen: Option<Seen>,
+    pub(crate) watch: Option<Watch>,
+}
+
+/// Where a pack of an earlier bundle of this run lies.
+#[derive(Debug)]
+pub(super) struct RecentPack {
+    file: Arc<File>,
+    start: u64,
+    digest: Digest,
+    pack: Pack,
 }
 
 /// What follows the bytes of a pack in its entry; then comes its digest, and its length.
@@ -68,7 +81,15 @@ impl Cache {
         }
         let key = pack_key(blobs);
         if let Some(recent) = lock(&self.recent).get(&key) {
-            return Some(recent.clone());
+            return Some(CachedPack {
+                key,
+                file: Arc::clone(&recent.file),
+                start: recent.start,
+                digest: recent.digest,
+                pack: recent.pack.clone(),
+                seen: None,
+                watch: None,
+            });
         }
         let folder = self.folder.as_ref()?;
         let file = folder.open_entry(&name(key))?;
@@ -77,13 +98,38 @@ impl Cache {
             folder.remove(&name(key));
         }
         let (digest, pack) = found?;
+        let (seen, watch) = self.use_entry(&file, digest, pack.stored_size());
         Some(CachedPack {
             key,
             file: Arc::new(file),
             start: 0,
             digest,
             pack,
+            seen,
+            watch,
         })
+    }
+
+    /// Says that an entry was used. If its first `size` bytes are known to have this digest, as they still are then, tells
+    /// what it looks like now; if not, begins to watch it.
+    fn use_entry(&self, file: &File, digest: Digest, size: u64) -> (Option<Seen>, Option<Watch>) {
+        let mut entries = lock(&self.entries);
+        let known = entries.find_in(file, 0, size);
+        Folder::touch(file);
+        let watch = entries.watch_own(file, size);
+        match watch {
+            Some(watch) if known.is_some_and(|(known, _)| known == digest) => {
+                let seen = watch.seen();
+                entries.learn(watch, file, digest);
+                (Some(seen), None)
+            }
+            watch => (None, watch),
+        }
+    }
+
+    /// Keeps what was found out of an entry while it was copied.
+    pub(crate) fn learn_entry(&self, watch: Watch, file: &File, digest: Digest) {
+        lock(&self.entries).learn(watch, file, digest);
     }
 
     /// Drops a pack whose bytes were not what they should be.
@@ -98,7 +144,7 @@ impl Cache {
     pub(crate) fn keep_pack(&self, pack: &Pack, frame: &[u8], digest: Digest) {
         if let Some(mut entry) = self.begin_pack(&pack.blobs) {
             entry.write(frame);
-            entry.finish(pack, digest);
+            entry.finish(self, pack, digest);
         }
     }
 
@@ -121,8 +167,7 @@ impl Cache {
             let key = pack_key(&pack.blobs);
             (
                 key,
-                CachedPack {
-                    key,
+                RecentPack {
                     file: Arc::clone(&file),
                     start,
                     digest,
@@ -147,7 +192,7 @@ impl PackEntry {
     }
 
     /// Puts the entry in its place.
-    pub(crate) fn finish(mut self, pack: &Pack, digest: Digest) {
+    pub(crate) fn finish(mut self, cache: &Cache, pack: &Pack, digest: Digest) {
         let description = Description {
             key: self.key,
             digest,
@@ -159,8 +204,13 @@ impl PackEntry {
         self.write(&json);
         self.write(Digest::of(&json).as_bytes());
         self.write(&(json.len() as u64).to_le_bytes());
-        if let Some(file) = self.file {
-            let _ = file.persist(self.path);
+        if let Some(file) = self.file
+            && let Ok(file) = file.persist(self.path)
+        {
+            let mut entries = lock(&cache.entries);
+            if let Some(watch) = entries.watch_own(&file, pack.stored_size()) {
+                entries.learn(watch, &file, digest);
+            }
         }
     }
 }

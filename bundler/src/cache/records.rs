@@ -5,22 +5,14 @@
 //! asks for. A record is therefore made only of a file whose ctime lies behind the present, so that every later change
 //! gives it another one, and nothing is concluded where that is not certain.
 
-use std::{
-    collections::HashMap,
-    fs::{File, Metadata},
-    os::unix::fs::MetadataExt,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, fs::File, path::Path, time::Duration};
 
-use rustix::fs::{StatFs, StatVfs};
+use rustix::fs::{AtFlags, CWD, StatFs, StatVfs, Statx, StatxFlags, StatxTimestamp};
 use sealift_verifier::digest::Digest;
 
 use super::entries::Folder;
 use crate::plan::Source;
 
-/// The name of the file that they are kept in.
-const FILE: &str = "files";
 const MAGIC: &[u8; 8] = b"sealift2";
 /// How many are kept: some 60 MB.
 const MOST: usize = 500_000;
@@ -33,6 +25,11 @@ const WRITTEN_BACK: Duration = Duration::from_hours(1);
 /// ext2 to ext4, xfs, btrfs and f2fs. Not tmpfs, which does not see changes through mappings; nor those of a network,
 /// which have another clock and show changes late.
 const SURE: [u32; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
+/// Another number after each start of the machine.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What has to be asked for to see what a file looks like.
+pub(crate) const LOOKS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// Seconds and nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,26 +69,18 @@ pub struct Seen {
     looks: Looks,
 }
 
-impl From<&Metadata> for Seen {
-    fn from(metadata: &Metadata) -> Self {
-        let stamp = |seconds, nanoseconds: i64| {
-            Stamp(seconds, u32::try_from(nanoseconds).unwrap_or_default())
-        };
-        // Where the file system does not know it, it is the same for all of its files.
-        let born = metadata.created().ok();
-        let born = born.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let born = born.unwrap_or_default();
+impl From<&Statx> for Seen {
+    fn from(statx: &Statx) -> Self {
+        let stamp = |time: StatxTimestamp| Stamp(time.tv_sec, time.tv_nsec);
         Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
+            device: rustix::fs::makedev(statx.stx_dev_major, statx.stx_dev_minor),
+            inode: statx.stx_ino,
             looks: Looks {
-                size: metadata.size(),
-                modified: stamp(metadata.mtime(), metadata.mtime_nsec()),
-                changed: stamp(metadata.ctime(), metadata.ctime_nsec()),
-                born: Stamp(
-                    i64::try_from(born.as_secs()).unwrap_or(i64::MAX),
-                    born.subsec_nanos(),
-                ),
+                size: statx.stx_size,
+                modified: stamp(statx.stx_mtime),
+                changed: stamp(statx.stx_ctime),
+                // Where the file system does not know it, it is the same for all of its files.
+                born: stamp(statx.stx_btime),
             },
         }
     }
@@ -112,9 +101,32 @@ pub(crate) struct Watch {
     looks: Looks,
 }
 
+/// Whose files records are of.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// The vendor's, which anybody may change at any time.
+    #[default]
+    Sources,
+    /// Entries of the cache, which are written once, and by nobody else. As they are not synced, a record counts until
+    /// the machine stops: what a power cut takes from a file need not show.
+    Entries,
+}
+
+impl Watch {
+    /// What the file looks like.
+    pub(super) fn seen(&self) -> Seen {
+        Seen {
+            device: self.place.device,
+            inode: self.place.inode,
+            looks: self.looks,
+        }
+    }
+}
+
 /// All records.
 #[derive(Debug, Default)]
 pub(super) struct Records {
+    of: Of,
     known: HashMap<Place, Record>,
     /// Whether there is something to write.
     learned: bool,
@@ -130,14 +142,27 @@ pub(super) struct Records {
 impl Records {
     /// Reads what earlier builds left in `folder`: nothing, if it is damaged or was made in another folder, as that of a
     /// copy is.
-    pub(super) fn read(folder: &Folder) -> Self {
-        let mut records = Self::default();
-        records.set_present(folder.probe());
-        let Some(bytes) = folder.read(FILE, MOST * Record::BYTES + 1024) else {
-            return records;
+    pub(super) fn read(of: Of, folder: &Folder) -> Self {
+        let mut records = Self {
+            of,
+            ..Self::default()
         };
-        records.known = parse(&bytes, &records.header(folder)).unwrap_or_default();
+        records.set_present(folder.probe());
+        let bytes = folder.read(records.file(), MOST * Record::BYTES + 1024);
+        let header = records.header(folder);
+        let known = bytes
+            .zip(header)
+            .and_then(|(bytes, header)| parse(&bytes, &header));
+        records.known = known.unwrap_or_default();
         records
+    }
+
+    /// The name of the file that they are kept in.
+    fn file(&self) -> &'static str {
+        match self.of {
+            Of::Sources => "files",
+            Of::Entries => "entries",
+        }
     }
 
     /// Writes them, with those that another build has written meanwhile.
@@ -146,11 +171,13 @@ impl Records {
             return;
         }
         if !self.forgotten {
-            for (place, record) in Self::read(folder).known {
+            for (place, record) in Self::read(self.of, folder).known {
                 self.known.entry(place).or_insert(record);
             }
         }
-        let mut bytes = self.header(folder);
+        let Some(mut bytes) = self.header(folder) else {
+            return;
+        };
         let mut all: Vec<_> = self.known.iter().collect();
         if all.len() > MOST {
             all.sort_by_key(|(_, record)| !record.used);
@@ -162,13 +189,17 @@ impl Records {
         }
         let digest = Digest::of(&bytes);
         bytes.extend(digest.as_bytes());
-        folder.write(FILE, &[&bytes]);
+        folder.write(self.file(), &[&bytes]);
     }
 
     /// What a file of records begins with: what it is, and the folder that it belongs to. A copied folder is another
-    /// one, perhaps on another machine, where the same numbers mean other files.
-    fn header(&mut self, folder: &Folder) -> Vec<u8> {
+    /// one, perhaps on another machine, where the same numbers mean other files. Nothing if it is not known when the
+    /// machine was started, and has to be.
+    fn header(&mut self, folder: &Folder) -> Option<Vec<u8>> {
         let mut bytes = MAGIC.to_vec();
+        if self.of == Of::Entries {
+            bytes.extend(std::fs::read(BOOT).ok().filter(|boot| !boot.is_empty())?);
+        }
         let own = look(folder.handle()).and_then(|seen| {
             let file_system = self.file_system(seen.device, || kind_of(folder.handle()))?;
             let Stamp(seconds, nanoseconds) = seen.looks.born;
@@ -183,7 +214,7 @@ impl Records {
         for number in own.unwrap_or_default() {
             bytes.extend(number.to_le_bytes());
         }
-        bytes
+        Some(bytes)
     }
 
     /// Drops all of them, also those on disk.
@@ -209,16 +240,39 @@ impl Records {
             Source::File {
                 seen: Some(seen), ..
             } => *seen,
-            _ => Seen::from(&path.metadata().ok()?),
+            _ => Seen::from(&rustix::fs::statx(CWD, path, AtFlags::empty(), LOOKS).ok()?),
         };
-        let place = self.place(&seen, (offset, size), || {
+        if !matches!(source, Source::Slice { .. }) && seen.looks.size != size {
+            return None;
+        }
+        self.recall(&seen, (offset, size), || {
             Ok((rustix::fs::statfs(path)?, rustix::fs::statvfs(path)?))
-        })?;
-        let looks = seen.looks;
+        })
+    }
+
+    /// What the part of an open file that begins at `offset` and has `size` bytes is known to hold, and what the file
+    /// looks like as long as it does.
+    pub(super) fn find_in(
+        &mut self,
+        file: &File,
+        offset: u64,
+        size: u64,
+    ) -> Option<(Digest, Seen)> {
+        let seen = look(file)?;
+        let digest = self.recall(&seen, (offset, size), || kind_of(file))?;
+        Some((digest, seen))
+    }
+
+    fn recall(
+        &mut self,
+        seen: &Seen,
+        part: (u64, u64),
+        file_system: impl FnOnce() -> Kind,
+    ) -> Option<Digest> {
+        let place = self.place(seen, part, file_system)?;
         let present = self.present?;
-        let whole = matches!(source, Source::Slice { .. }) || looks.size == size;
         let record = self.known.get_mut(&place)?;
-        if record.looks != looks || looks.changed >= present || !whole {
+        if record.looks != seen.looks || seen.looks.changed >= present {
             return None;
         }
         record.used = true;
@@ -264,6 +318,16 @@ impl Records {
         }
     }
 
+    /// What a file looks like that nobody else writes to: however young it is, only we can change it.
+    pub(super) fn watch_own(&mut self, file: &File, size: u64) -> Option<Watch> {
+        let seen = look(file)?;
+        let place = self.place(&seen, (0, size), || kind_of(file))?;
+        Some(Watch {
+            place,
+            looks: seen.looks,
+        })
+    }
+
     fn place(
         &mut self,
         &Seen { device, inode, .. }: &Seen,
@@ -304,8 +368,10 @@ fn kind_of(file: &File) -> Kind {
     Ok((rustix::fs::fstatfs(file)?, rustix::fs::fstatvfs(file)?))
 }
 
-fn look(file: &File) -> Option<Seen> {
-    Some(Seen::from(&file.metadata().ok()?))
+/// What an open file looks like.
+pub(crate) fn look(file: &File) -> Option<Seen> {
+    let looked = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, LOOKS).ok()?;
+    Some(Seen::from(&looked))
 }
 
 impl Record {
@@ -369,7 +435,12 @@ fn parse(bytes: &[u8], header: &[u8]) -> Option<HashMap<Place, Record>> {
     if Digest::of(content).as_bytes() != digest {
         return None;
     }
-    records.chunks(Record::BYTES).map(Record::take).collect()
+    let mut known = HashMap::with_capacity(records.len() / Record::BYTES);
+    for record in records.chunks(Record::BYTES) {
+        let (place, record) = Record::take(record)?;
+        known.insert(place, record);
+    }
+    Some(known)
 }
 
 fn array<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {

@@ -1,7 +1,13 @@
 //! A folder as sorted entries.
 
-use std::{collections::HashSet, fs::FileType, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::HashSet,
+    fs::FileType,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Path, PathBuf},
+};
 
+use rustix::fs::{AtFlags, OFlags, Statx};
 use sealift_verifier::{
     digest::Digest,
     json, limits,
@@ -13,7 +19,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::Collector;
 use crate::{
     build::threads,
-    cache::Seen,
+    cache::{LOOKS, Seen},
     error::Code,
     plan::{PlannedEntry, PlannedNode, Source},
     problem::Place,
@@ -28,14 +34,10 @@ impl Collector {
     /// Of modes, only whether a file may be run is kept: a set-user-id bit, an owner or an extended
     /// attribute would be a privilege that the site never agreed to.
     pub(super) fn tree(&mut self, root: &Path, at: &Place) -> Option<Vec<PlannedEntry>> {
-        let mut entries = Vec::new();
-        let mut wrong: Vec<(Code, String)> = Vec::new();
-        for found in look_at_all(root) {
-            match found {
-                Ok(entry) => entries.push(entry),
-                Err(problem) => wrong.push(problem),
-            }
-        }
+        let Looked {
+            mut entries,
+            mut wrong,
+        } = look_at_all(root);
         // A file system may list its files in any order.
         wrong.sort();
         let more = wrong.len().saturating_sub(MOST);
@@ -49,7 +51,6 @@ impl Collector {
         if !wrong.is_empty() {
             return None;
         }
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
         let mut full: HashSet<String> = HashSet::new();
         for folder in entries.iter().filter_map(|entry| parent(&entry.path)) {
             if !full.contains(folder) {
@@ -116,36 +117,90 @@ fn parent(path: &EntryPath) -> Option<&str> {
     path.as_str().rsplit_once('/').map(|(parent, _)| parent)
 }
 
-/// An entry, or what is wrong with it.
-type Looked = Result<PlannedEntry, (Code, String)>;
-
-/// Everything below `root`, in any order. A folder tells the names in it at once, but what each is has to be asked one
-/// by one: all cores do that.
-fn look_at_all(root: &Path) -> Vec<Looked> {
-    let found = WalkDir::new(root).min_depth(1).follow_links(false);
-    let found: Vec<_> = found.into_iter().collect();
-    let look = |found: &walkdir::Result<DirEntry>| match found {
-        Ok(found) => entry(root, found),
-        Err(e) => Err((Code::Io, e.to_string())),
-    };
-    let share = found.len().div_ceil(threads()).max(1);
-    std::thread::scope(|scope| {
-        let shares = found.chunks(share);
-        let threads: Vec<_> = shares
-            .map(|some| scope.spawn(move || some.iter().map(look).collect::<Vec<_>>()))
-            .collect();
-        let early = |_| vec![Err((Code::Io, "a listing thread ended early".to_owned()))];
-        let looked = threads.into_iter();
-        looked
-            .flat_map(|thread| thread.join().unwrap_or_else(early))
-            .collect()
-    })
+/// What lies in a folder, sorted by path, and what is wrong with the rest, in any order.
+#[derive(Default)]
+struct Looked {
+    entries: Vec<PlannedEntry>,
+    wrong: Vec<(Code, String)>,
 }
 
-fn entry(root: &Path, found: &DirEntry) -> Looked {
-    let relative = found.path().strip_prefix(root).unwrap_or(found.path());
+impl Looked {
+    fn sort(&mut self) {
+        self.entries.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+}
+
+/// Everything below `root`. A folder tells the names in it at once, but what each is has to be asked one by one: all cores
+/// do that.
+fn look_at_all(root: &Path) -> Looked {
+    let found = WalkDir::new(root).min_depth(1).follow_links(false);
+    let found: Vec<_> = found.into_iter().collect();
+    let look = |some: &[walkdir::Result<DirEntry>]| {
+        let mut folder = Folder::default();
+        let mut looked = Looked::default();
+        for found in some {
+            match found {
+                Ok(found) => match entry(root, found, &mut folder) {
+                    Ok(entry) => looked.entries.push(entry),
+                    Err(problem) => looked.wrong.push(problem),
+                },
+                Err(e) => looked.wrong.push((Code::Io, e.to_string())),
+            }
+        }
+        looked.sort();
+        looked
+    };
+    let share = found.len().div_ceil(threads()).max(1);
+    let mut all = Looked::default();
+    std::thread::scope(|scope| {
+        let shares = found.chunks(share);
+        let threads: Vec<_> = shares.map(|some| scope.spawn(move || look(some))).collect();
+        let early = |_| Looked {
+            entries: Vec::new(),
+            wrong: vec![(Code::Io, "a listing thread ended early".to_owned())],
+        };
+        for thread in threads {
+            let mut looked = thread.join().unwrap_or_else(early);
+            all.entries.append(&mut looked.entries);
+            all.wrong.append(&mut looked.wrong);
+        }
+    });
+    // Parts that are sorted already are only put together.
+    all.sort();
+    all
+}
+
+/// The folder whose files are looked at, open, so that the way there is gone once and not for each of them.
+#[derive(Default)]
+struct Folder(Option<(PathBuf, OwnedFd)>);
+
+impl Folder {
+    /// What a file looks like, links not followed.
+    fn look(&mut self, path: &Path) -> rustix::io::Result<Statx> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(rustix::io::Errno::INVAL);
+        };
+        if self.0.as_ref().is_none_or(|(open, _)| open != parent) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(parent, flags, rustix::fs::Mode::empty())?;
+            self.0 = Some((parent.to_owned(), opened));
+        }
+        let (_, folder) = self.0.as_ref().ok_or(rustix::io::Errno::BADF)?;
+        rustix::fs::statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, LOOKS)
+    }
+}
+
+fn entry(
+    root: &Path,
+    found: &DirEntry,
+    folder: &mut Folder,
+) -> Result<PlannedEntry, (Code, String)> {
     let shown = found.path().display();
-    let Some(text) = relative.to_str() else {
+    // All that is found begins with the root: comparing parts is what takes time with so many.
+    let whole = found.path().as_os_str().as_bytes();
+    let below = whole.get(root.as_os_str().len()..).unwrap_or(whole);
+    let below = below.strip_prefix(b"/").unwrap_or(below);
+    let Ok(text) = std::str::from_utf8(below) else {
         return Err((Code::PathInvalid, format!("{shown}: the name is not UTF-8")));
     };
     let path: EntryPath = text
@@ -172,8 +227,8 @@ fn entry(root: &Path, found: &DirEntry) -> Looked {
         }
         PlannedNode::Symlink { target }
     } else if kind.is_file() {
-        let metadata = found.metadata().map_err(|e| io(&e))?;
-        let executable = metadata.permissions().mode() & 0o111 != 0;
+        let looked = folder.look(found.path()).map_err(|e| io(&e))?;
+        let executable = looked.stx_mode & 0o111 != 0;
         let mode = if executable {
             Mode::Executable
         } else {
@@ -181,10 +236,10 @@ fn entry(root: &Path, found: &DirEntry) -> Looked {
         };
         PlannedNode::File {
             mode,
-            size: metadata.len(),
+            size: looked.stx_size,
             source: Source::File {
                 path: found.path().into(),
-                seen: Some(Seen::from(&metadata)),
+                seen: Some(Seen::from(&looked)),
             },
         }
     } else {

@@ -14,9 +14,9 @@ use crate::{
 /// Length of a tar header, and what members are padded to.
 const HEADER: usize = 512;
 /// A pack may end where its tar has this length, in bytes.
-const LEAST: usize = 4 << 20;
+const LEAST: usize = 1 << 20;
 /// From there on it ends once in so many bytes, behind a blob whose digest says so.
-const SPAN: u64 = 3 << 20;
+const SPAN: u64 = 1 << 20;
 
 /// The tar of a pack, as far as it is filled.
 pub(super) struct Small {
@@ -46,10 +46,11 @@ impl Small {
     /// Reads a file to where it would lie. There has to be room.
     pub(super) fn read(&mut self, source: &Source, size: usize, cache: &Cache) -> Result<Digest> {
         let mut reader = source.open().map_err(|e| Error::io(source.subject(), e))?;
-        let watch = cache.watch(source, &reader);
-        self.need_tar();
+        let watch = cache.watch(source, reader.file());
+        // One more byte is read than there should be.
+        self.reach(self.used + HEADER + size + 1);
         let digest = read_at(&mut self.tar, self.used + HEADER, size, source, &mut reader)?;
-        cache.learn(watch, &reader, digest);
+        cache.learn(watch, reader.file(), digest);
         Ok(digest)
     }
 
@@ -73,15 +74,19 @@ impl Small {
         &self.blobs
     }
 
-    fn need_tar(&mut self) {
-        if self.tar.is_empty() {
-            self.tar = vec![0; FRAME_BYTES];
+    /// Makes the tar so long at least. Room for all that it may become is only touched as far as it is used.
+    fn reach(&mut self, length: usize) {
+        if self.tar.capacity() == 0 {
+            self.tar.reserve_exact(FRAME_BYTES + 1);
+        }
+        if self.tar.len() < length {
+            self.tar.resize(length, 0);
         }
     }
 
     /// The whole tar, and what lies in it. Reads what was not read yet.
     pub(super) fn finish(mut self, cache: &Cache) -> Result<(Vec<u8>, Vec<BlobRef>)> {
-        self.need_tar();
+        self.reach(self.used + 1);
         for (start, blob, source) in &self.unread {
             let size = usize::try_from(blob.size()).unwrap_or(usize::MAX);
             let mut reader = source.open().map_err(|e| Error::io(source.subject(), e))?;
@@ -221,8 +226,8 @@ mod tests {
             assert_eq!(old.last(), new.last());
         }
         let average = filled / packs;
-        assert!((5 << 20..7 << 20).contains(&average), "{average}");
-        // Of some 60 packs each.
+        assert!((2 << 20..5 << 20).contains(&average), "{average}");
+        // Of some 200 packs each.
         assert!(costs <= 3 * 20, "{costs} of {packs}");
     }
 

@@ -301,6 +301,127 @@ fn neither_times_nor_names_hide_a_change() {
     assert!(cached.build().1 == cached.plain());
 }
 
+/// How many chunks of files with `part` in their path a build reads to hash them, and how often it has the kernel copy
+/// from them.
+fn read_and_copied(sandbox: &Sandbox, build: Program, part: &str) -> (usize, usize) {
+    let trace = sandbox.join("trace");
+    let path = trace.to_str().unwrap();
+    let calls = "trace=read,pread64,copy_file_range";
+    build
+        .behind(&["strace", "-f", "-qq", "-y", "-o", path, "-e", calls])
+        .run()
+        .ok();
+    let trace = String::from_utf8_lossy(&read(&trace)).into_owned();
+    let lines = || trace.lines().filter(|line| line.contains(part));
+    // What is hashed is read in pieces of this length.
+    let read = lines().filter(|line| line.contains(", 262144, "));
+    let copied = lines().filter(|line| line.contains("copy_file_range("));
+    (read.count(), copied.count())
+}
+
+#[test]
+fn packs_that_have_not_changed_are_not_hashed_again() {
+    let cached = Cached::new();
+    let expected = cached.plain();
+    if !remembers_files(&cached.content) {
+        return;
+    }
+    cached.build();
+    let build = || read_and_copied(&cached.sandbox, cached.with_cache(), "/v1/pack-");
+    for round in 0..3 {
+        let (read, copied) = build();
+        assert!(read == 0 && copied > 5, "round {round}: {read}, {copied}");
+    }
+    assert!(read(&cached.out) == expected);
+    // Touched, one of them is read again, and known from then on.
+    let packs = cached.entries();
+    let pack = packs
+        .iter()
+        .find(|path| path.to_string_lossy().contains("/pack-"))
+        .unwrap();
+    let touch = |from: &Path, to: &Path| {
+        let tool = cached.sandbox.tool("touch");
+        tool.args(args!["-r", from, to]).run().ok();
+    };
+    touch(&cached.sandbox.write("kept", ""), pack);
+    assert!(build().0 > 0);
+    assert_eq!(build().0, 0);
+    // Changed, with the same times, it is made anew.
+    let kept = cached.sandbox.write("kept", "");
+    touch(pack, &kept);
+    let mut bytes = read(pack);
+    bytes[1000] ^= 1;
+    write(pack, bytes);
+    touch(&kept, pack);
+    assert!(cached.build().1 == expected);
+    // Across a start of the machine nothing of this is believed: what a power cut takes from a file need not show.
+    if is_root() {
+        assert_eq!(build().0, 0);
+        let boot = cached.sandbox.write("boot", "another\n");
+        let script = "mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"";
+        let started = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            boot.to_str().unwrap(),
+        ];
+        let started = || cached.with_cache().behind(&started);
+        assert!(read_and_copied(&cached.sandbox, started(), "/v1/pack-").0 > 30);
+        assert_eq!(
+            read_and_copied(&cached.sandbox, started(), "/v1/pack-").0,
+            0
+        );
+        assert!(read(&cached.out) == expected);
+    }
+}
+
+#[test]
+fn layers_of_images_are_copied_unread_until_they_change() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let acme = vendor.acme(8080);
+    let (cache, out) = (sandbox.join("cache"), sandbox.join("acme.bundle"));
+    std::thread::sleep(SETTLED);
+    let build = || {
+        vendor
+            .build_command(&acme.definition("2.4.0"), &out)
+            .args(args!["--cache", cache])
+    };
+    build().run().ok();
+    let bundle = read(&out);
+    let blobs = walkdir::WalkDir::new(acme.folder()).into_iter().flatten();
+    let blobs: Vec<_> = blobs
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.to_string_lossy().contains("/blobs/sha256/"))
+        .collect();
+    let length = |path: &&PathBuf| fs::metadata(path).unwrap().len();
+    let name = blobs.iter().max_by_key(length).unwrap().file_name();
+    let shown = name.unwrap().to_str().unwrap();
+    if remembers_files(acme.folder()) {
+        assert_eq!(read_and_copied(&sandbox, build(), shown), (0, 1));
+    }
+    build().run().ok();
+    assert!(read(&out) == bundle);
+
+    // Several images have it.
+    for layer in blobs.iter().filter(|path| path.file_name() == name) {
+        let kept = sandbox.write("kept", "");
+        let touch = |from: &Path, to: &Path| {
+            let tool = sandbox.tool("touch");
+            tool.args(args!["-r", from, to]).run().ok();
+        };
+        touch(layer, &kept);
+        let mut bytes = read(layer);
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        write(layer, bytes);
+        touch(&kept, layer);
+    }
+    build().run().fails_with("digest-mismatch");
+}
+
 /// A file that has just been written could change once more within the same tick of the clock.
 #[test]
 fn what_has_just_changed_is_not_remembered() {
