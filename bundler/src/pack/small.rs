@@ -227,7 +227,7 @@ mod tests {
         }
         let average = filled / packs;
         assert!((2 << 20..5 << 20).contains(&average), "{average}");
-        // Of some 200 packs each.
+        // Three for each difference.
         assert!(costs <= 3 * 20, "{costs} of {packs}");
     }
 
