@@ -148,7 +148,7 @@ impl Cache {
         }
     }
 
-    /// Begins to keep a pack of several frames; nothing without a folder, or if it is there.
+    /// Begins to keep a pack; nothing without a folder.
     pub(crate) fn begin_pack(&self, blobs: &[BlobRef]) -> Option<PackEntry> {
         let folder = self.folder.as_ref()?;
         let key = pack_key(blobs);
