@@ -17,18 +17,20 @@ use sealift_verifier::{
     release::{BlobRef, Release},
     tar,
     time::Time,
+    tree::Tree,
     tuf::Target,
 };
 
 use crate::{
     cache::Cache,
     error::{Code, Error, Result},
-    head::{self, Blank, Members},
+    head::{self, Blank, Members, Room},
     metadata::{Roots, Statements},
     output::{beside, publish},
-    pack::{Packed, Tools, pack},
+    pack::{Packed, pack},
     plan::{Plan, PlannedContent, PlannedNode},
     provenance::envelope,
+    sbom::Inventory,
 };
 
 /// What was built.
@@ -55,110 +57,136 @@ pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What is under way, for progress bars: a name and how many bytes it will take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is under way, for progress bars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Layers of images and files are looked through for packages.
-    Scan(u64),
+    Scan,
     /// Sources are read and packed.
-    Pack(u64),
+    Pack,
     /// The bundle is written anew with more signatures.
-    Write(u64),
+    Write,
     /// The bundle is read again and verified.
-    Verify(u64),
+    Verify,
 }
 
-/// Hears of each stage and of bytes within it.
+/// Hears of each stage and of bytes within it. Several stages may be under way at once.
 pub trait Progress: Sync {
-    /// A stage begins.
-    fn stage(&self, stage: Stage);
-    /// So many bytes were done.
-    fn bytes(&self, count: u64);
+    /// A stage begins that takes so many bytes.
+    fn begin(&self, stage: Stage, length: u64);
+    /// So many bytes of it were done.
+    fn bytes(&self, stage: Stage, count: u64);
 }
 
 /// Tells nobody.
 impl Progress for () {
-    fn stage(&self, _stage: Stage) {}
-    fn bytes(&self, _count: u64) {}
+    fn begin(&self, _stage: Stage, _length: u64) {}
+    fn bytes(&self, _stage: Stage, _count: u64) {}
 }
 
-/// Builds the bundle `out`. An existing file is replaced, at the very end and in one step. The bytes depend on
-/// nothing but `plan`, the contents it names, `roots` and the keys: `cache` only saves work. With fewer signatures than the root
+/// What a bundle is built with: none of it decides about its bytes.
+#[derive(Clone, Copy)]
+pub struct Tools<'a> {
+    /// What earlier builds found out.
+    pub cache: &'a Cache,
+    /// How many threads compress and hash.
+    pub threads: usize,
+    /// Hears how far it is.
+    pub progress: &'a dyn Progress,
+}
+
+impl Tools<'_> {
+    /// So many bytes of sources are done.
+    pub(crate) fn packed(&self, bytes: u64) {
+        self.progress.bytes(Stage::Pack, bytes);
+    }
+}
+
+/// What bills of materials may say of packages, in bytes, before room for their packs has to be found anew: some
+/// 20,000 of them.
+const PACKAGES_BYTES: u64 = 32 << 20;
+
+/// Builds the bundle `out`, and packs contents while another thread still makes the `inventory`. An existing file is replaced,
+/// at the very end and in one step. The bytes depend on
+/// nothing but `plan`, the contents it names, `roots` and the keys. With fewer signatures than the root
 /// demands, the bundle is complete but for them, and `<out>.tosign` is left for the others.
 pub fn build(
     plan: &Plan,
+    inventory: Inventory<'_>,
     roots: &Roots,
     signers: &[&dyn Signer],
     out: &Path,
-    threads: usize,
-    cache: &Cache,
-    progress: &dyn Progress,
+    tools: Tools<'_>,
 ) -> Result<Built> {
-    let bytes = |count| progress.bytes(count);
-    let mut statements = None;
-    let mut sign = |targets| {
-        let (new, members) = sign_all(plan, roots, signers, targets)?;
-        statements = Some(new);
-        Ok(members)
-    };
-    let attest = |release: &Release, digest| envelope(plan, release, digest, signers);
-    let blanks: Vec<_> = signers.iter().map(|signer| Blank::new(*signer)).collect();
-    let blanks: Vec<&dyn Signer> = blanks.iter().map(|blank| blank as &dyn Signer).collect();
-    let mut measure = |targets| Ok(sign_all(plan, roots, &blanks, targets)?.1);
-    let blank = |release: &Release, digest| envelope(plan, release, digest, &blanks);
+    let cache = tools.cache;
+    let signing = Signing::new(plan, roots, signers);
     let mut file = beside(out)?;
     cache.set_present(file.file());
     let unread = cache.unread();
-    let room = head::room(plan, &blank, &mut measure)?;
-    let distrusted = cache.is_distrusted();
-    let mut once = |file: &File| {
-        progress.stage(Stage::Pack(source_bytes(plan)));
-        let tools = Tools {
-            cache,
-            threads,
-            progress: &bytes,
-        };
-        pack(plan, file, room, &tools, |packed| {
+    let path = file.path();
+    let once = |packages_bytes, file: &File| {
+        let room = signing.room(packages_bytes)?;
+        tools.progress.begin(Stage::Pack, source_bytes(plan));
+        pack(plan, inventory, file, room.bytes, &tools, |packed| {
+            let bills = packed.release.sbom.iter().map(|bill| bill.file.size);
+            let missing = bills.max().unwrap_or(0).saturating_sub(room.bill);
+            if missing > 0 {
+                return Ok(Attempt::NeedsRoom(missing));
+            }
             let digests = pack_digests(file, &packed, &tools)?;
-            let head = head::head(
-                &packed.release,
-                &packed.delivery,
-                &digests,
-                room,
-                &attest,
-                &mut measure,
-                &mut sign,
-            )?;
+            let (statements, head) = signing.head(&packed, &digests, room.bytes)?;
             file.write_all_at(&head, 0)
                 .map_err(|e| Error::io("the new bundle", e))?;
-            let written = written(&packed, &digests);
-            Ok((packed, written))
+            Ok(Attempt::Written(Box::new(Written {
+                members: written(&packed, &digests),
+                packed,
+                statements,
+            })))
         })
     };
-    let (packed, written) = match once(file.file()) {
-        // What the cache held was not so. With nothing taken from it, the bytes are those of a build without it.
-        Err(_) if cache.is_distrusted() && !distrusted => {
-            file.file()
-                .set_len(0)
-                .map_err(|e| Error::io("the new bundle", e))?;
-            once(file.file())
+    let mut packages_bytes = PACKAGES_BYTES;
+    let mut distrusted = cache.is_distrusted();
+    let written = loop {
+        match once(packages_bytes, file.file()) {
+            Ok(Attempt::Written(written)) => break *written,
+            // Room depends on how long bills are, and never the other way round: the same is kept in each build.
+            Ok(Attempt::NeedsRoom(missing)) => {
+                let needed = packages_bytes + missing;
+                while packages_bytes < needed {
+                    packages_bytes *= 2;
+                }
+            }
+            // What the cache held was not so. With nothing taken from it, the bytes are those of a build without it.
+            Err(_) if cache.is_distrusted() && !distrusted => distrusted = true,
+            Err(e) => {
+                // What is wrong with a layer is told with the place that asks for it.
+                inventory.accepted()?;
+                return Err(e);
+            }
         }
-        packed => packed,
-    }?;
-    let mut statements =
-        statements.ok_or_else(|| Error::new(Code::Io, "the new bundle", "was not written"))?;
+        file.file()
+            .set_len(0)
+            .map_err(|e| Error::io("the new bundle", e))?;
+    };
+    let Written {
+        packed,
+        members,
+        mut statements,
+    } = written;
     let missing = statements.missing(roots.newest())?;
-    let trust = Trust::from_root(roots.first().to_vec());
-    let path = file.path();
     std::thread::scope(|scope| {
         // What was learned of files is true whatever becomes of the bundle.
         scope.spawn(|| cache.save());
         sync_and(file.file(), || match missing {
             // A release that nobody may sign yet cannot be verified; `seal` does that.
-            0 => check_written(&open(&path, &trust, plan.release.published)?, &written),
+            0 => {
+                let authentic = open(&path, &signing.trust(), plan.release.published)?;
+                check_written(&authentic, &packed.trees, &members)
+            }
             _ => Ok(()),
         })
     })?;
+    inventory.accepted()?;
     let length = file
         .file()
         .metadata()
@@ -170,8 +198,10 @@ pub fn build(
     }
     let kept = file.file().try_clone();
     publish(file, out)?;
-    if let Ok(kept) = kept {
-        let packs = packed.delivery.packs.iter().cloned().zip(&written);
+    if let Ok(kept) = kept
+        && inventory.others_follow()
+    {
+        let packs = packed.delivery.packs.iter().cloned().zip(&members);
         cache.remember(
             kept,
             packs.map(|(pack, (start, stored))| (pack, *start, stored.digest())),
@@ -192,20 +222,100 @@ pub fn build(
     })
 }
 
-/// What is signed of a release with these targets, and all members of `metadata/`.
-fn sign_all(
-    plan: &Plan,
-    roots: &Roots,
-    signers: &[&dyn Signer],
-    targets: BTreeMap<String, Target>,
-) -> Result<(Statements, Members)> {
-    let mut new = Statements::new(plan, targets)?;
-    signers
-        .iter()
-        .try_for_each(|signer| new.sign(*signer, roots.newest()))?;
-    let mut members = roots.members();
-    members.extend(new.members());
-    Ok((new, members))
+/// What came of writing a bundle.
+enum Attempt {
+    Written(Box<Written>),
+    /// Bills of materials are longer by so many bytes than they might be for the room that the head was given.
+    NeedsRoom(u64),
+}
+
+/// A bundle that is written.
+struct Written {
+    packed: Packed,
+    /// Where each member of the payload lies, and what was hashed when it was written.
+    members: Vec<(u64, BlobRef)>,
+    statements: Statements,
+}
+
+/// Who signs what of a release.
+struct Signing<'a> {
+    plan: &'a Plan,
+    roots: &'a Roots,
+    signers: &'a [&'a dyn Signer],
+    /// They stand for the signers where only lengths matter.
+    blanks: Vec<Blank>,
+}
+
+impl<'a> Signing<'a> {
+    fn new(plan: &'a Plan, roots: &'a Roots, signers: &'a [&'a dyn Signer]) -> Self {
+        let blanks = signers.iter().map(|signer| Blank::new(*signer)).collect();
+        Self {
+            plan,
+            roots,
+            signers,
+            blanks,
+        }
+    }
+
+    fn blanks(&self) -> Vec<&dyn Signer> {
+        self.blanks.iter().map(|blank| blank as _).collect()
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::from_root(self.roots.first().to_vec())
+    }
+
+    /// The room for the head, as [`head::room`] gives it.
+    fn room(&self, packages_bytes: u64) -> Result<Room> {
+        let blanks = self.blanks();
+        let attest = |release: &Release, digest| envelope(self.plan, release, digest, &blanks);
+        let mut measure = |targets| Ok(self.members(&blanks, targets)?.1);
+        head::room(self.plan, packages_bytes, &attest, &mut measure)
+    }
+
+    /// The head, exactly as long as its room, and what is signed in it.
+    fn head(
+        &self,
+        packed: &Packed,
+        digests: &[Digest],
+        room: u64,
+    ) -> Result<(Statements, Vec<u8>)> {
+        let blanks = self.blanks();
+        let attest = |release: &Release, digest| envelope(self.plan, release, digest, self.signers);
+        let mut measure = |targets| Ok(self.members(&blanks, targets)?.1);
+        let mut statements = None;
+        let mut sign = |targets| {
+            let (new, members) = self.members(self.signers, targets)?;
+            statements = Some(new);
+            Ok(members)
+        };
+        let head = head::head(
+            &packed.release,
+            &packed.delivery,
+            digests,
+            room,
+            &attest,
+            &mut measure,
+            &mut sign,
+        )?;
+        let unsigned = || Error::new(Code::Io, "the new bundle", "was not written");
+        Ok((statements.ok_or_else(unsigned)?, head))
+    }
+
+    /// What is signed of a release with these targets, and all members of `metadata/`.
+    fn members(
+        &self,
+        signers: &[&dyn Signer],
+        targets: BTreeMap<String, Target>,
+    ) -> Result<(Statements, Members)> {
+        let mut new = Statements::new(self.plan, targets)?;
+        signers
+            .iter()
+            .try_for_each(|signer| new.sign(*signer, self.roots.newest()))?;
+        let mut members = self.roots.members();
+        members.extend(new.members());
+        Ok((new, members))
+    }
 }
 
 /// How many blobs a bundle has, in packs and beside them.
@@ -239,8 +349,12 @@ fn written(packed: &Packed, digests: &[Digest]) -> Vec<(u64, BlobRef)> {
 
 /// Holds what the verified metadata says of the payload to what was `written`. Every header and every byte between was
 /// compared when the bundle was opened; the content was hashed as it was written.
-fn check_written(authentic: &Authentic, written: &[(u64, BlobRef)]) -> Result<()> {
-    authentic.required_blobs()?;
+fn check_written(
+    authentic: &Authentic,
+    trees: &BTreeMap<Digest, Tree>,
+    written: &[(u64, BlobRef)],
+) -> Result<()> {
+    authentic.required_blobs_of(trees)?;
     let is_payload = |path: &str| path.starts_with("packs/") || path.starts_with("blobs/");
     let members: Vec<_> = authentic
         .members()
@@ -391,6 +505,7 @@ pub(crate) fn check_payload(
     progress: &dyn Progress,
 ) -> Result<()> {
     authentic.required_blobs()?;
-    progress.stage(Stage::Verify(authentic.length()));
-    Ok(authentic.verify_payload(threads, &|count| progress.bytes(count))?)
+    progress.begin(Stage::Verify, authentic.length());
+    let bytes = |count| progress.bytes(Stage::Verify, count);
+    Ok(authentic.verify_payload(threads, &bytes)?)
 }

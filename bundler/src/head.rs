@@ -21,7 +21,7 @@ use sealift_verifier::{
 
 use crate::{
     error::{Code, Error, Result},
-    manifest::{Contents, release_with},
+    manifest::{Bills, Contents, release_with},
     pack::{Shortest, delivery_of, is_small},
     plan::{Plan, PlannedBlob, Source},
 };
@@ -55,19 +55,35 @@ impl Signer for Blank {
     }
 }
 
-/// How many bytes the head of `plan`'s bundle needs at most, a multiple of [`BLOCK`], with `sign` and `attest` by
-/// [`Blank`] signers.
-pub(crate) fn room(plan: &Plan, attest: &Attest<'_>, sign: &mut Sign<'_>) -> Result<u64> {
+/// The room that is kept for a head.
+pub(crate) struct Room {
+    /// How many bytes it needs at most, a multiple of [`BLOCK`].
+    pub(crate) bytes: u64,
+    /// How long each bill of materials may be for that.
+    pub(crate) bill: u64,
+}
+
+/// The room for the head of `plan`'s bundle, in which a bill of materials may say so much of packages, with `sign` and
+/// `attest` by [`Blank`] signers.
+pub(crate) fn room(
+    plan: &Plan,
+    packages: u64,
+    attest: &Attest<'_>,
+    sign: &mut Sign<'_>,
+) -> Result<Room> {
     let mut longest = Longest {
         packs: Vec::new(),
         open: Shortest::default(),
         next: 0,
     };
-    let release = release_with(plan, &mut longest)?.release;
+    let release = release_with(plan, &Bills::AtMost(packages), &mut longest)?.release;
+    let bills = release.sbom.iter().map(|bill| bill.file.size);
+    let bill = bills.max().unwrap_or(0);
     let delivery = delivery_of(plan, &release, longest.packs)?;
     let digests = vec![Digest::of(&[]); delivery.packs.len()];
     let head = Head::new(&release, &delivery, &digests, attest)?;
-    head.length(0, sign)
+    let bytes = head.length(0, sign)?;
+    Ok(Room { bytes, bill })
 }
 
 /// The head, exactly `room` bytes long. `digests` are those of the packs; what `measure` signs, with [`Blank`] signers, is

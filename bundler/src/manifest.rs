@@ -23,6 +23,12 @@ pub(crate) trait Contents {
     /// The digest of a file or of a tree's JSON with `size` bytes.
     fn file(&mut self, source: &Source, size: u64) -> Result<Digest>;
 
+    /// The digest of what was made here.
+    fn made(&mut self, bytes: Vec<u8>) -> Result<Digest> {
+        let size = bytes.len() as u64;
+        self.file(&Source::Bytes(bytes), size)
+    }
+
     /// Whether contents are really looked at. If not, nothing is made of them either, and the length of what would
     /// be made is only one that it cannot exceed.
     fn is_known(&self) -> bool {
@@ -46,12 +52,26 @@ pub fn release_of(plan: &Plan) -> Result<Side> {
             hash(source, size)
         }
     }
-    release_with(plan, &mut Hash)
+    release_with(plan, &Bills::None, &mut Hash)
+}
+
+/// Where the bills of materials of a release come from.
+pub(crate) enum Bills<'a> {
+    /// There are none.
+    None,
+    /// They are made when the packages of others are known, which this waits for.
+    Made(&'a dyn Fn() -> Result<&'a Packages>),
+    /// Nothing is made; what they say of packages has at most so many bytes in each of them.
+    AtMost(u64),
 }
 
 /// The release that `plan` leads to, with its trees. `contents` sees everything in the order of the manifest,
-/// a tree's JSON after its files.
-pub(crate) fn release_with(plan: &Plan, contents: &mut dyn Contents) -> Result<Side> {
+/// a tree's JSON after its files, bills of materials last.
+pub(crate) fn release_with(
+    plan: &Plan,
+    bills: &Bills<'_>,
+    contents: &mut dyn Contents,
+) -> Result<Side> {
     let mut trees = BTreeMap::new();
     let mut capabilities = Vec::new();
     for planned in &plan.capabilities {
@@ -69,42 +89,39 @@ pub(crate) fn release_with(plan: &Plan, contents: &mut dyn Contents) -> Result<S
         ..plan.release.clone()
     };
     let mut side = Side { release, trees };
-    if let Some(packages) = &plan.packages {
-        side.release.sbom = bills(&side, packages, contents)?;
-    }
-    Ok(side)
-}
-
-/// Bills of materials of everything else in the release.
-fn bills(
-    side: &Side,
-    packages: &Packages,
-    contents: &mut dyn Contents,
-) -> Result<Vec<release::Sbom>> {
-    let known = contents.is_known();
-    let input = SbomInput { side, packages };
-    let mut bills = Vec::new();
-    let mut take = |format, bytes: Vec<u8>, length| {
+    let mut all = Vec::new();
+    let mut add = |format, digest, size| {
         let file = FileRef {
-            digest: contents.file(&Source::Bytes(bytes), length)?,
-            size: length,
+            digest,
+            size,
             executable: false,
         };
-        bills.push(release::Sbom { format, file });
-        Ok(())
+        all.push(release::Sbom { format, file });
     };
-    if known {
-        sbom::each(&input, &mut |format, bytes| {
-            let length = bytes.len() as u64;
-            take(format, bytes, length)
-        })?;
-    } else {
-        let most = sbom::most(&input)?;
-        for format in SbomFormat::ALL {
-            take(format, Vec::new(), most)?;
+    match bills {
+        Bills::None => {}
+        Bills::Made(packages) => {
+            let packages = packages()?;
+            let input = SbomInput {
+                side: &side,
+                packages,
+            };
+            sbom::each(&input, &mut |format, bytes| {
+                let length = bytes.len() as u64;
+                add(format, contents.made(bytes)?, length);
+                Ok(())
+            })?;
+        }
+        Bills::AtMost(packages) => {
+            let most = sbom::most(&side)?.saturating_add(*packages);
+            for format in SbomFormat::ALL {
+                let digest = contents.file(&Source::Bytes(Vec::new()), most)?;
+                add(format, digest, most);
+            }
         }
     }
-    Ok(bills)
+    side.release.sbom = all;
+    Ok(side)
 }
 
 fn artifact(
@@ -186,14 +203,16 @@ fn tree(
         });
     }
     let tree = Tree { entries };
-    let (json, size) = if contents.is_known() {
+    let (digest, size) = if contents.is_known() {
+        // As whoever reads it will do.
+        tree.check("tree")?;
         let json = tree.to_bytes()?;
         let size = json.len() as u64;
-        (json, size)
+        (contents.made(json)?, size)
     } else {
-        (Vec::new(), most(&tree))
+        let most = most(&tree);
+        (contents.file(&Source::Bytes(Vec::new()), most)?, most)
     };
-    let digest = contents.file(&Source::Bytes(json), size)?;
     trees.insert(digest, tree);
     Ok(TreeRef {
         digest,

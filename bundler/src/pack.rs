@@ -2,12 +2,14 @@
 //! bundle where it belongs. What the cache knows is not read, and what it holds is copied.
 //!
 //! Small files are put together into packs of one frame; a larger one has a pack of its own, whose first
-//! frame holds its tar header and is written last, because only then is its digest known.
+//! frame holds its tar header and is written last, because only then is its digest known. Here contents are read;
+//! `writer` puts what comes of them behind each other, so that neither waits for the other.
 
 mod small;
+mod writer;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{ErrorKind, Read},
     sync::Arc,
@@ -18,25 +20,33 @@ use sealift_verifier::{
     digest::{Digest, Hasher},
     json,
     limits::FRAME_BYTES,
-    pack::{self, Compressor, HEADER_FRAME_BYTES, PendingFrame, header_frame},
+    pack,
     release::{BlobRef, Release},
     tar,
+    tree::Tree,
 };
 
-pub(crate) use self::small::Shortest;
-use self::small::Small;
+pub(crate) use self::{small::Shortest, writer::WrittenPack};
+use self::{
+    small::Small,
+    writer::{Next, Queue},
+};
 use crate::{
-    cache::{Cache, CachedPack},
+    build::Tools,
+    diff::Side,
     error::{Code, Error, Result},
-    manifest::{Contents, expect, release_with},
+    manifest::{Bills, Contents, expect, release_with},
     payload::{Copy, Origin, Payload},
     plan::{Plan, PlannedBlob, PlannedContent, Source},
+    sbom::Inventory,
 };
 
 /// Everything of a bundle but its signed metadata.
 #[derive(Debug)]
 pub(crate) struct Packed {
     pub(crate) release: Release,
+    /// The trees that it refers to.
+    pub(crate) trees: BTreeMap<Digest, Tree>,
     pub(crate) delivery: Delivery,
     /// Each pack, in order.
     pub(crate) packs: Vec<WrittenPack>,
@@ -46,28 +56,13 @@ pub(crate) struct Packed {
     pub(crate) cached: u64,
 }
 
-/// A pack in the file.
-#[derive(Debug)]
-pub(crate) struct WrittenPack {
-    /// Where it begins, its header left aside.
-    pub(crate) start: u64,
-    /// The digest of what was written there. Of a pack whose first frame was written last it is not known yet.
-    pub(crate) digest: Option<Digest>,
-}
-
-/// What packing works with.
-pub(crate) struct Tools<'a> {
-    pub(crate) cache: &'a Cache,
-    pub(crate) threads: usize,
-    /// Hears of source bytes that are done.
-    pub(crate) progress: &'a dyn Fn(u64),
-}
-
-/// Reads all that `plan` names and writes packs and blobs to `file`, from the byte `start` on. `meanwhile` is
+/// Reads all that `plan` names and writes packs and blobs to `file`, from the byte `start` on. `packages` are waited for
+/// when all else was read. `meanwhile` is
 /// called when everything is known of them, while the last of them are still being copied. If something of the
 /// cache was not what it should be, this fails and the cache is distrusted.
 pub(crate) fn pack<T>(
     plan: &Plan,
+    packages: Inventory<'_>,
     file: &File,
     start: u64,
     tools: &Tools<'_>,
@@ -75,7 +70,7 @@ pub(crate) fn pack<T>(
 ) -> Result<T> {
     std::thread::scope(|scope| {
         let mut payload = Payload::new(scope, file, start, tools)?;
-        let result = pack_to(plan, &mut payload, tools).and_then(meanwhile)?;
+        let result = pack_to(plan, packages, &mut payload, tools).and_then(meanwhile)?;
         let damaged = payload.finish()?;
         if damaged.is_empty() {
             return Ok(result);
@@ -92,39 +87,47 @@ pub(crate) fn pack<T>(
     })
 }
 
-fn pack_to(plan: &Plan, payload: &mut Payload<'_>, tools: &Tools<'_>) -> Result<Packed> {
+fn pack_to(
+    plan: &Plan,
+    packages: Inventory<'_>,
+    payload: &mut Payload<'_>,
+    tools: &Tools<'_>,
+) -> Result<Packed> {
     let stored = stored_blobs(plan);
-    let mut packer = Packer {
-        compressor: Compressor::new(tools.threads),
-        most_pending: tools.threads.max(1) + 1,
-        payload,
-        pending: VecDeque::new(),
-        packs: Vec::new(),
-        written: Vec::new(),
+    let (queue, queued) = writer::queue(tools.threads);
+    let packer = Packer {
+        queue,
         open: Small::new(),
         seen: stored.iter().map(|s| s.blob.digest()).collect(),
-        cached: 0,
         tools,
     };
-    let release = release_with(plan, &mut packer)?.release;
-    let last = std::mem::replace(&mut packer.open, Small::new());
-    packer.close(last)?;
-    packer.drain(0)?;
-    let Packer {
-        packs,
-        written,
-        cached,
-        ..
-    } = packer;
+    let (Side { release, trees }, packs) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // Its end of the queue goes with it, so that nobody waits for a writer that has ended.
+            let queued = queued;
+            writer::write(&queued, payload, tools)
+        });
+        let side = packer.release(plan, packages);
+        let early = |_| {
+            Err(Error::new(
+                Code::Io,
+                "the new bundle",
+                "the writing thread ended early",
+            ))
+        };
+        let packs = writer.join().unwrap_or_else(early)?;
+        Ok::<_, Error>((side?, packs))
+    })?;
     let blobs = stored.into_iter().map(|blob| store(blob, payload, tools));
     let blobs = blobs.collect::<Result<_>>()?;
-    let delivery = delivery_of(plan, &release, packs)?;
+    let delivery = delivery_of(plan, &release, packs.list)?;
     Ok(Packed {
         release,
+        trees,
         delivery,
-        packs: written,
+        packs: packs.written,
         blobs,
-        cached,
+        cached: packs.cached,
     })
 }
 
@@ -192,39 +195,20 @@ fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, tools: &Tools<'_>) -> 
         origin: Origin::Vendor(subject.clone()),
     };
     let start = payload.copy(&member, copy);
-    (tools.progress)(stored.blob.size());
+    tools.packed(stored.blob.size());
     Ok(start)
 }
 
-/// Something of a pack that is on its way to the bundle.
-enum Pending {
-    /// The only frame of another pack, with its blobs.
-    Pack(Vec<BlobRef>, PendingFrame),
-    /// Another pack, of what was made here: its frames follow.
-    Made,
-    /// The next frame of the newest pack.
-    Frame(PendingFrame),
-    /// The newest pack has all frames but the first, which holds the header of this blob.
-    End(BlobRef),
-    /// Another pack, which only has to be copied.
-    Cached(Box<CachedPack>),
-}
-
-struct Packer<'a, 'f> {
-    compressor: Compressor,
-    most_pending: usize,
-    payload: &'a mut Payload<'f>,
-    /// In the order of the bundle.
-    pending: VecDeque<Pending>,
-    packs: Vec<Pack>,
-    written: Vec<WrittenPack>,
+/// Reads contents, and queues what comes of them.
+struct Packer<'a> {
+    queue: Queue,
     open: Small,
+    /// What is in the bundle already.
     seen: HashSet<Digest>,
-    cached: u64,
     tools: &'a Tools<'a>,
 }
 
-impl Contents for Packer<'_, '_> {
+impl Contents for Packer<'_> {
     /// Puts a source into a pack, unless its content is in the bundle already. It is read at most once.
     fn file(&mut self, source: &Source, size: u64) -> Result<Digest> {
         let known = match source {
@@ -232,17 +216,28 @@ impl Contents for Packer<'_, '_> {
             _ => self.tools.cache.known(source, size),
         };
         if let Some(known) = known.filter(|known| self.seen.contains(known)) {
-            (self.tools.progress)(size);
+            self.tools.packed(size);
             return Ok(known);
         }
-        match (source, known) {
-            _ if is_small(size) => self.small(source, size, known),
-            (Source::Bytes(bytes), Some(digest)) => {
-                self.made(bytes, digest)?;
-                Ok(digest)
-            }
-            _ => self.large(source, size, known),
+        if is_small(size) {
+            self.small(source, size, known)
+        } else {
+            self.large(source, size, known)
         }
+    }
+
+    /// The same, without another copy of it in memory.
+    fn made(&mut self, bytes: Vec<u8>) -> Result<Digest> {
+        let size = bytes.len() as u64;
+        if is_small(size) {
+            return self.file(&Source::Bytes(bytes), size);
+        }
+        let digest = Digest::of(&bytes);
+        if !self.seen.contains(&digest) && !self.take_cached(BlobRef(digest, size))? {
+            self.large_made(bytes, digest)?;
+        }
+        self.tools.packed(size);
+        Ok(digest)
     }
 
     fn image_blob(&mut self, blob: &PlannedBlob) -> Result<()> {
@@ -254,7 +249,16 @@ impl Contents for Packer<'_, '_> {
     }
 }
 
-impl Packer<'_, '_> {
+impl Packer<'_> {
+    /// Reads all that `plan` names, and closes the queue.
+    fn release(mut self, plan: &Plan, packages: Inventory<'_>) -> Result<Side> {
+        let bills = Bills::Made(&|| packages.packages());
+        let side = release_with(plan, &bills, &mut self)?;
+        let last = std::mem::replace(&mut self.open, Small::new());
+        self.close(last)?;
+        Ok(side)
+    }
+
     fn small(&mut self, source: &Source, size: u64, known: Option<Digest>) -> Result<Digest> {
         let length = usize::try_from(size).unwrap_or(usize::MAX);
         let mut next = (!self.open.has_room(length)).then(Small::new);
@@ -266,7 +270,7 @@ impl Packer<'_, '_> {
                     .read(source, length, self.tools.cache)?
             }
         };
-        (self.tools.progress)(size);
+        self.tools.packed(size);
         if self.seen.insert(digest) {
             if let Some(next) = next {
                 let full = std::mem::replace(&mut self.open, next);
@@ -287,14 +291,12 @@ impl Packer<'_, '_> {
         if small.blobs().is_empty() {
             return Ok(());
         }
-        let pending = if let Some(found) = self.tools.cache.pack(small.blobs()) {
-            Pending::Cached(Box::new(found))
-        } else {
-            let (tar, blobs) = small.finish(self.tools.cache)?;
-            Pending::Pack(blobs, self.compressor.compress(tar))
-        };
-        self.pending.push_back(pending);
-        self.drain(self.most_pending)
+        if let Some(found) = self.tools.cache.pack(small.blobs()) {
+            return self.queue.add(Next::Cached(Box::new(found)));
+        }
+        let (tar, blobs) = small.finish(self.tools.cache)?;
+        let frame = self.queue.compress(tar)?;
+        self.queue.add(Next::Pack(blobs, frame))
     }
 
     /// Gives a file a pack of its own, unless its content turns out to be in the bundle already.
@@ -302,48 +304,33 @@ impl Packer<'_, '_> {
         if let Some(digest) = known
             && self.take_cached(BlobRef(digest, size))?
         {
+            self.tools.packed(size);
             return Ok(digest);
         }
-        self.drain(0)?;
-        let start = self.begin_large();
+        self.queue.add(Next::Large)?;
         let digest = self.frames(source, size)?;
-        if self.seen.insert(digest) {
-            self.end_large(BlobRef(digest, size))?;
+        self.queue.add(if self.seen.insert(digest) {
+            Next::End(BlobRef(digest, size))
         } else {
-            self.packs.pop();
-            self.written.pop();
-            self.payload.rewind(start)?;
-        }
+            Next::Drop
+        })?;
         Ok(digest)
     }
 
-    /// Gives what was made here a pack of its own. As its digest is known, nothing has to wait for its frames.
-    fn made(&mut self, bytes: &[u8], digest: Digest) -> Result<()> {
+    /// Gives what was made here a pack of its own.
+    fn large_made(&mut self, mut bytes: Vec<u8>, digest: Digest) -> Result<()> {
         let blob = BlobRef(digest, bytes.len() as u64);
-        if self.take_cached(blob)? {
-            return Ok(());
-        }
         self.seen.insert(digest);
-        self.pending.push_back(Pending::Made);
-        let end = [tar::zeros_after(blob.size()), &tar::ZEROS].concat();
-        let mut rest = bytes.chain(&*end);
-        loop {
-            let mut tar = Vec::with_capacity(FRAME_BYTES);
-            let io = |e| Error::io("what was made for the bundle", e);
-            (&mut rest)
-                .take(FRAME_BYTES as u64)
-                .read_to_end(&mut tar)
-                .map_err(io)?;
-            if tar.is_empty() {
-                break;
-            }
-            self.pending
-                .push_back(Pending::Frame(self.compressor.compress(tar)));
-            self.drain(self.most_pending)?;
+        self.queue.add(Next::Large)?;
+        bytes.extend(tar::zeros_after(blob.size()));
+        bytes.extend(tar::ZEROS);
+        let bytes = Arc::new(bytes);
+        for start in (0..bytes.len()).step_by(FRAME_BYTES) {
+            let part = Part(Arc::clone(&bytes), start);
+            let frame = self.queue.compress(part)?;
+            self.queue.add(Next::Frame(frame))?;
         }
-        (self.tools.progress)(blob.size());
-        self.pending.push_back(Pending::End(blob));
-        self.drain(self.most_pending)
+        self.queue.add(Next::End(blob))
     }
 
     /// Takes the pack of a large blob from the cache, if it is there.
@@ -352,43 +339,8 @@ impl Packer<'_, '_> {
             return Ok(false);
         };
         self.seen.insert(blob.digest());
-        self.pending.push_back(Pending::Cached(Box::new(found)));
-        (self.tools.progress)(blob.size());
-        self.drain(self.most_pending)?;
+        self.queue.add(Next::Cached(Box::new(found)))?;
         Ok(true)
-    }
-
-    /// Leaves room for the header of the next pack and for its first frame; says where that is.
-    fn begin_large(&mut self) -> u64 {
-        let start = self.payload.position();
-        self.packs.push(Pack {
-            frames: Vec::new(),
-            blobs: Vec::new(),
-        });
-        self.written.push(WrittenPack {
-            start: start + tar::BLOCK,
-            digest: None,
-        });
-        self.payload.reserve(tar::BLOCK + HEADER_FRAME_BYTES as u64);
-        start
-    }
-
-    /// Fills the room at the beginning of the newest pack.
-    fn end_large(&mut self, blob: BlobRef) -> Result<()> {
-        let path = Pack::path(self.packs.len().saturating_sub(1));
-        let (Some(pack), Some(written)) = (self.packs.last_mut(), self.written.last()) else {
-            return Ok(());
-        };
-        let first = header_frame(&tar::header(&tar::blob_path(blob.digest()), blob.size()));
-        pack.frames
-            .insert(0, BlobRef(Digest::of(&first), first.len() as u64));
-        pack.blobs.push(blob);
-        let stored = pack.stored_size();
-        self.payload.fill(
-            written.start - tar::BLOCK,
-            &[&tar::header(&path, stored)[..], &first].concat(),
-        )?;
-        self.payload.write(tar::zeros_after(stored))
     }
 
     /// Reads a large file and makes it the frames of the newest pack; gives its digest.
@@ -408,84 +360,33 @@ impl Packer<'_, '_> {
                 _ => io(e),
             })?;
             hasher.update(&tar);
-            (self.tools.progress)(most);
+            self.tools.packed(most);
             left -= most;
             if left == 0 {
                 let more = tail.min(FRAME_BYTES - tar.len());
                 tar.resize(tar.len() + more, 0);
                 tail -= more;
             }
-            self.pending
-                .push_back(Pending::Frame(self.compressor.compress(tar)));
-            self.drain(self.most_pending)?;
+            let frame = self.queue.compress(tar)?;
+            self.queue.add(Next::Frame(frame))?;
         }
         if reader.read(&mut [0]).map_err(io)? != 0 {
             return Err(changed(source, "is longer than a moment ago"));
         }
-        self.drain(0)?;
         let digest = hasher.finish();
         self.tools.cache.learn(watch, reader.file(), digest);
         Ok(digest)
     }
-
-    /// Writes finished frames until at most `most` are under way.
-    fn drain(&mut self, most: usize) -> Result<()> {
-        while self.pending.len() > most {
-            match self.pending.pop_front() {
-                None => break,
-                Some(Pending::Made) => {
-                    self.begin_large();
-                }
-                Some(Pending::End(blob)) => self.end_large(blob)?,
-                Some(Pending::Frame(frame)) => {
-                    let (bytes, stored) = finished(frame)?;
-                    self.payload.write(&bytes)?;
-                    if let Some(pack) = self.packs.last_mut() {
-                        pack.frames.push(stored);
-                    }
-                }
-                Some(Pending::Pack(blobs, frame)) => {
-                    let (bytes, stored) = finished(frame)?;
-                    let frames = vec![stored];
-                    let pack = Pack { frames, blobs };
-                    let path = Pack::path(self.packs.len());
-                    self.payload.header(&path, stored.size())?;
-                    self.written.push(WrittenPack {
-                        start: self.payload.position(),
-                        digest: Some(stored.digest()),
-                    });
-                    self.payload.write(&bytes)?;
-                    self.payload.write(tar::zeros_after(stored.size()))?;
-                    self.tools.cache.keep_pack(&pack, &bytes, stored.digest());
-                    self.packs.push(pack);
-                }
-                Some(Pending::Cached(found)) => {
-                    let size = found.pack.stored_size();
-                    let copy = Copy {
-                        from: found.file,
-                        start: found.start,
-                        content: BlobRef(found.digest, size),
-                        seen: found.seen,
-                        watch: found.watch,
-                        origin: Origin::Cache(found.key),
-                    };
-                    self.written.push(WrittenPack {
-                        start: self.payload.copy(&Pack::path(self.packs.len()), copy),
-                        digest: Some(found.digest),
-                    });
-                    self.packs.push(found.pack);
-                    self.cached += size;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-fn finished(frame: PendingFrame) -> Result<(Vec<u8>, BlobRef)> {
-    let frame = frame.wait().map_err(|e| Error::io("a frame", e))?;
-    let stored = BlobRef(frame.digest, frame.bytes.len() as u64);
-    Ok((frame.bytes, stored))
+/// The frame of these bytes that begins here.
+struct Part(Arc<Vec<u8>>, usize);
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        let Self(bytes, start) = self;
+        &bytes[*start..bytes.len().min(start + FRAME_BYTES)]
+    }
 }
 
 /// Whether a file shares a pack with others.

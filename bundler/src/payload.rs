@@ -19,9 +19,9 @@ use sealift_verifier::{
 };
 
 use crate::{
+    build::Tools,
     cache::{Cache, Seen, Watch, look},
     error::{Code, Error, Result},
-    pack::Tools,
 };
 
 /// After so many bytes the disk is asked to begin, so that the last sync has little left to wait for.
@@ -76,7 +76,7 @@ impl<'s> Payload<'s> {
         tools: &Tools<'e>,
     ) -> Result<Self> {
         let flusher = Flusher::new(file.try_clone().map_err(failed)?);
-        let (jobs, queue) = sync_channel(queue_length());
+        let (jobs, queue) = sync_channel(most_open());
         let (queue, turn) = (Arc::new(Mutex::new(queue)), Arc::default());
         let cache = tools.cache;
         let workers = (0..tools.threads.max(1)).map(|_| {
@@ -172,7 +172,7 @@ impl<'s> Payload<'s> {
 
 /// How many copies may wait for a thread, with what they read open: so many that who makes the last packs and the head need
 /// not wait for them, and half as many as files may be open.
-fn queue_length() -> usize {
+pub(crate) fn most_open() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let most = limit.and_then(|limit| usize::try_from(limit / 2).ok());
     most.map_or(MOST_WAITING, |most| most.min(MOST_WAITING))

@@ -15,7 +15,7 @@ use sealift_verifier::{
     tree::Mode,
 };
 
-use crate::{cache::Seen, license::LicenseRules, problem::Place, sbom::packages::Packages};
+use crate::{cache::Seen, license::LicenseRules, problem::Place};
 
 /// Everything that goes into a bundle, before any of it is packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,6 @@ pub struct Plan {
     pub definitions: Vec<DefinitionDigest>,
     /// Which licenses the vendor accepts.
     pub licenses: LicenseRules,
-    /// The packages of others in the content; with none, there will be no bills of materials.
-    pub packages: Option<Packages>,
     /// Sorted by name, each name once, none inside another.
     pub capabilities: Vec<PlannedCapability>,
 }

@@ -59,11 +59,11 @@ pub fn seal(
     let mut file = beside(out)?;
     let to = |e| Error::io(&name, e);
     let length = old.metadata().map_err(to)?.len();
-    progress.stage(Stage::Write(length));
+    progress.begin(Stage::Write, length);
     file.file().write_all(&head).map_err(to)?;
     old.seek(SeekFrom::Start(end)).map_err(to)?;
     io::copy(&mut old, file.file()).map_err(to)?;
-    progress.bytes(length);
+    progress.bytes(Stage::Write, length);
 
     let first = members
         .first()

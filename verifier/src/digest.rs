@@ -76,24 +76,34 @@ impl FromStr for Digest {
 
     /// Reads exactly 64 lower-case hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let nibble = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
-            b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
-            _ => None,
-        };
-        let mut digits = text.bytes().map(nibble);
+        let wrong = || Error::new(Code::BadMetadata, "digest", NOT_HEX);
+        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| wrong())?;
+        let (pairs, _) = digits.as_chunks();
         let mut bytes = [0; 32];
-        for byte in &mut bytes {
-            // Missing digits and wrong ones end the same way.
-            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else {
-                return Err(Error::new(Code::BadMetadata, "digest", NOT_HEX));
-            };
-            *byte = high << 4 | low;
+        // No branch for each digit: whether one was none shows at the end.
+        let mut all = 0;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let (high, low) = (value(*high), value(*low));
+            all |= high | low;
+            *byte = high << 4 | low & 15;
         }
-        match digits.next() {
-            None => Ok(Self(bytes)),
-            Some(_) => Err(Error::new(Code::BadMetadata, "digest", NOT_HEX)),
+        if all > 15 {
+            return Err(wrong());
         }
+        Ok(Self(bytes))
+    }
+}
+
+/// What a lower-case hexadecimal digit stands for; more than 15 if it is none.
+fn value(digit: u8) -> u8 {
+    let decimal = digit.wrapping_sub(b'0');
+    let letter = digit.wrapping_sub(b'a');
+    if decimal < 10 {
+        decimal
+    } else if letter < 6 {
+        letter.wrapping_add(10)
+    } else {
+        0xff
     }
 }
 

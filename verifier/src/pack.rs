@@ -213,7 +213,10 @@ impl PendingFrame {
     }
 }
 
-type Job = (Vec<u8>, SyncSender<io::Result<StoredFrame>>);
+type Job = (
+    Box<dyn AsRef<[u8]> + Send>,
+    SyncSender<io::Result<StoredFrame>>,
+);
 
 /// Threads that compress frames. The bytes do not depend on how many there are.
 pub struct Compressor {
@@ -235,10 +238,12 @@ impl Compressor {
                         let job = queue.lock().map(|queue| queue.recv());
                         let Ok(Ok((content, done))) = job else { break };
                         let stored = match &mut zstd {
-                            Ok(zstd) => zstd.compress(&content).map(|bytes| StoredFrame {
-                                digest: Digest::of(&bytes),
-                                bytes,
-                            }),
+                            Ok(zstd) => {
+                                zstd.compress((*content).as_ref()).map(|bytes| StoredFrame {
+                                    digest: Digest::of(&bytes),
+                                    bytes,
+                                })
+                            }
                             Err(e) => Err(io::Error::new(e.kind(), e.to_string())),
                         };
                         // Nobody waits any more if the build was given up.
@@ -255,11 +260,11 @@ impl Compressor {
 
     /// Compresses a frame: [`FRAME_BYTES`] of a pack's tar, or fewer if it is the last. Whoever calls
     /// this bounds how many frames are under way.
-    pub fn compress(&self, content: Vec<u8>) -> PendingFrame {
+    pub fn compress(&self, content: impl AsRef<[u8]> + Send + 'static) -> PendingFrame {
         let (done, result) = sync_channel(1);
         if let Some(jobs) = &self.jobs {
             // If all threads are gone, waiting for the result says so.
-            let _ = jobs.send((content, done));
+            let _ = jobs.send((Box::new(content), done));
         }
         PendingFrame(result)
     }

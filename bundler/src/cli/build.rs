@@ -15,14 +15,14 @@ use serde_json::json;
 
 use super::{Answer, Surroundings, cache::CacheArgs, compat::follow, one_or_all, progress::Bars};
 use crate::{
-    build::{self, Built, threads},
+    build::{self, Built, Tools, threads},
     check,
     collect::{self, Options},
     error::{Code, Error, Result},
     metadata::Roots,
     output::{beside, check_replaced},
     plan::Plan,
-    sbom::inventory,
+    sbom::{Inventories, inventory},
 };
 
 /// What stands for the mode in the name of a bundle.
@@ -97,40 +97,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     };
     let bars = Bars::new();
     if args.dry_run {
-        let mut text = String::new();
-        let mut releases = Vec::new();
-        let mut plans = check::check(&args.definition, &options, &args.modes)?;
-        for out in args.outs(&plans)? {
-            check_replaced(&out)?;
-            drop(beside(&out)?);
-        }
-        for plan in &mut plans {
-            args.follow(plan, around)?;
-            inventory(plan, &(), threads(), &bars)?;
-            let roots = Roots::read(&args.root, plan.release.published)?;
-            let needed = roots.newest().role(RoleName::Targets)?.threshold;
-            let _ = writeln!(
-                text,
-                "would build {} {}{} with {} capabilities, release counter {}, for {needed} signatures; \
-                 nothing was written",
-                plan.release.product,
-                plan.release.version,
-                for_mode(plan),
-                plan.capabilities.len(),
-                plan.counter
-            );
-            releases.push(json!({
-                "dry-run": true,
-                "product": plan.release.product,
-                "version": plan.release.version,
-                "mode": plan.release.mode,
-                "counter": plan.counter,
-                "capabilities": plan.capabilities.len(),
-                "signatures-needed": needed,
-            }));
-        }
-        let json = one_or_all(releases);
-        return Ok(Answer { text, json });
+        return dry_run(args, &options, around, &bars);
     }
     // What earlier builds left is read while folders are listed.
     let (plans, cache) = std::thread::scope(|scope| {
@@ -168,19 +135,66 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         ))
     };
     let (cache, unusable) = cache.unwrap_or_else(early)?;
-    for plan in &mut plans {
-        inventory(plan, &cache, threads(), &bars)?;
-    }
-    let mut text = String::new();
-    let mut releases = Vec::new();
-    for ((plan, out), roots) in plans.iter().zip(&outs).zip(roots.iter().cycle()) {
-        let built = build::build(plan, roots, &signers, out, threads(), &cache, &bars)?;
-        let answer = told(plan, out, &built, unusable.as_deref());
-        text.push_str(&answer.text);
-        releases.push(answer.json);
-    }
+    let tools = Tools {
+        cache: &cache,
+        threads: threads(),
+        progress: &bars,
+    };
+    let inventories = Inventories::of(plans.len());
+    let (mut text, releases) = std::thread::scope(|scope| {
+        scope.spawn(|| inventories.find(&plans, &cache, threads(), &bars));
+        let mut text = String::new();
+        let mut releases = Vec::new();
+        let numbers = (0..).map_while(|number| inventories.number(number));
+        let plans = plans.iter().zip(numbers).zip(&outs);
+        for (((plan, inventory), out), roots) in plans.zip(roots.iter().cycle()) {
+            let built = build::build(plan, inventory, roots, &signers, out, tools)?;
+            let answer = told(plan, out, &built, unusable.as_deref());
+            text.push_str(&answer.text);
+            releases.push(answer.json);
+        }
+        Ok::<_, Error>((text, releases))
+    })?;
     for warning in args.keys.iter().filter_map(KeyArgument::warning) {
         let _ = writeln!(text, "warning: {warning}");
+    }
+    let json = one_or_all(releases);
+    Ok(Answer { text, json })
+}
+
+/// Says what would be built.
+fn dry_run(args: &Args, options: &Options, around: &Surroundings, bars: &Bars) -> Result<Answer> {
+    let mut text = String::new();
+    let mut releases = Vec::new();
+    let mut plans = check::check(&args.definition, options, &args.modes)?;
+    for out in args.outs(&plans)? {
+        check_replaced(&out)?;
+        drop(beside(&out)?);
+    }
+    for plan in &mut plans {
+        args.follow(plan, around)?;
+        inventory(plan, &(), threads(), bars)?;
+        let roots = Roots::read(&args.root, plan.release.published)?;
+        let needed = roots.newest().role(RoleName::Targets)?.threshold;
+        let _ = writeln!(
+            text,
+            "would build {} {}{} with {} capabilities, release counter {}, for {needed} signatures; \
+             nothing was written",
+            plan.release.product,
+            plan.release.version,
+            for_mode(plan),
+            plan.capabilities.len(),
+            plan.counter
+        );
+        releases.push(json!({
+            "dry-run": true,
+            "product": plan.release.product,
+            "version": plan.release.version,
+            "mode": plan.release.mode,
+            "counter": plan.counter,
+            "capabilities": plan.capabilities.len(),
+            "signatures-needed": needed,
+        }));
     }
     let json = one_or_all(releases);
     Ok(Answer { text, json })

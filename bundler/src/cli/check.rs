@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             around,
         )?;
         // What is checked is what lies there, not what a cache remembers.
-        let packages = inventory(&mut plan, &(), threads(), &bars)?;
+        let (_, packages) = inventory(&plan, &(), threads(), &bars)?;
         let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
         let mode = plan.release.mode;
         let _ = writeln!(

@@ -229,7 +229,6 @@ fn assemble(
         definition: definitions.file_name(),
         definitions: digests,
         licenses: definitions.licenses.clone(),
-        packages: None,
         capabilities,
     })
 }

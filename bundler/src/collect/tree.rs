@@ -2,19 +2,19 @@
 
 use std::{
     collections::HashSet,
-    fs::FileType,
+    ffi::OsStr,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
+    sync::{Condvar, Mutex, PoisonError},
 };
 
-use rustix::fs::{AtFlags, OFlags, Statx};
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, OFlags};
 use sealift_verifier::{
     digest::Digest,
     json, limits,
     path::EntryPath,
     tree::{Entry, Mode, Node, stays_inside},
 };
-use walkdir::{DirEntry, WalkDir};
 
 use super::Collector;
 use crate::{
@@ -52,10 +52,13 @@ impl Collector {
             return None;
         }
         let mut full: HashSet<String> = HashSet::new();
+        let mut last = "";
         for folder in entries.iter().filter_map(|entry| parent(&entry.path)) {
-            if !full.contains(folder) {
+            // Most files lie beside the one before.
+            if folder != last && !full.contains(folder) {
                 full.insert(folder.to_owned());
             }
+            last = folder;
         }
         entries
             .retain(|entry| entry.node != PlannedNode::Dir || !full.contains(entry.path.as_str()));
@@ -131,30 +134,38 @@ impl Looked {
 }
 
 /// Everything below `root`. A folder tells the names in it at once, but what each is has to be asked one by one: all cores
-/// do that.
+/// do that, each in another folder.
 fn look_at_all(root: &Path) -> Looked {
-    let found = WalkDir::new(root).min_depth(1).follow_links(false);
-    let found: Vec<_> = found.into_iter().collect();
-    let look = |some: &[walkdir::Result<DirEntry>]| {
-        let mut folder = Folder::default();
+    let todo = Mutex::new(Todo {
+        folders: vec![root.to_owned()],
+        unfinished: 1,
+    });
+    let more = Condvar::new();
+    let work = || {
         let mut looked = Looked::default();
-        for found in some {
-            match found {
-                Ok(found) => match entry(root, found, &mut folder) {
-                    Ok(entry) => looked.entries.push(entry),
-                    Err(problem) => looked.wrong.push(problem),
-                },
-                Err(e) => looked.wrong.push((Code::Io, e.to_string())),
+        let mut list = todo.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(folder) = list.folders.pop() {
+                drop(list);
+                let mut done = Done {
+                    todo: &todo,
+                    more: &more,
+                    below: Vec::new(),
+                };
+                done.below = look_into(root, &folder, &mut looked);
+                drop(done);
+                list = todo.lock().unwrap_or_else(PoisonError::into_inner);
+            } else if list.unfinished == 0 {
+                looked.sort();
+                return looked;
+            } else {
+                list = more.wait(list).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        looked.sort();
-        looked
     };
-    let share = found.len().div_ceil(threads()).max(1);
     let mut all = Looked::default();
     std::thread::scope(|scope| {
-        let shares = found.chunks(share);
-        let threads: Vec<_> = shares.map(|some| scope.spawn(move || look(some))).collect();
+        let threads: Vec<_> = (0..threads()).map(|_| scope.spawn(work)).collect();
         let early = |_| Looked {
             entries: Vec::new(),
             wrong: vec![(Code::Io, "a listing thread ended early".to_owned())],
@@ -170,82 +181,143 @@ fn look_at_all(root: &Path) -> Looked {
     all
 }
 
-/// The folder whose files are looked at, open, so that the way there is gone once and not for each of them.
-#[derive(Default)]
-struct Folder(Option<(PathBuf, OwnedFd)>);
+/// Folders that nobody has looked into yet.
+struct Todo {
+    folders: Vec<PathBuf>,
+    /// These, and those that somebody looks into.
+    unfinished: usize,
+}
 
-impl Folder {
-    /// What a file looks like, links not followed.
-    fn look(&mut self, path: &Path) -> rustix::io::Result<Statx> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(rustix::io::Errno::INVAL);
-        };
-        if self.0.as_ref().is_none_or(|(open, _)| open != parent) {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let opened = rustix::fs::open(parent, flags, rustix::fs::Mode::empty())?;
-            self.0 = Some((parent.to_owned(), opened));
-        }
-        let (_, folder) = self.0.as_ref().ok_or(rustix::io::Errno::BADF)?;
-        rustix::fs::statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, LOOKS)
+/// A folder that is looked into; however that ends, nobody goes on waiting for it.
+struct Done<'t> {
+    todo: &'t Mutex<Todo>,
+    more: &'t Condvar,
+    below: Vec<PathBuf>,
+}
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        let mut todo = self.todo.lock().unwrap_or_else(PoisonError::into_inner);
+        todo.unfinished += self.below.len();
+        todo.unfinished -= 1;
+        todo.folders.append(&mut self.below);
+        self.more.notify_all();
     }
 }
 
+/// Looks at what lies in a folder; gives the folders in it. It is opened once, so that the way there is not gone for each
+/// of its files.
+fn look_into(root: &Path, folder: &Path, looked: &mut Looked) -> Vec<PathBuf> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let listed = rustix::fs::open(folder, flags, rustix::fs::Mode::empty())
+        .and_then(|open| Ok((Dir::read_from(&open)?, open)));
+    let (names, open) = match listed {
+        Ok(listed) => listed,
+        Err(e) => {
+            looked.wrong.push(io(folder, e));
+            return Vec::new();
+        }
+    };
+    let mut below = Vec::new();
+    for found in names {
+        let found = match found {
+            Ok(found) => found,
+            Err(e) => {
+                looked.wrong.push(io(folder, e));
+                break;
+            }
+        };
+        let name = found.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let path = folder.join(OsStr::from_bytes(name.to_bytes()));
+        match entry(root, &path, &open, &found) {
+            Ok(entry) => {
+                if entry.node == PlannedNode::Dir {
+                    below.push(path);
+                }
+                looked.entries.push(entry);
+            }
+            Err(problem) => looked.wrong.push(problem),
+        }
+    }
+    below
+}
+
+fn io(path: &Path, error: impl std::fmt::Display) -> (Code, String) {
+    (Code::Io, format!("{}: {error}", path.display()))
+}
+
+/// What lies at `path`, which was `found` in the open `folder`.
 fn entry(
     root: &Path,
+    path: &Path,
+    folder: &OwnedFd,
     found: &DirEntry,
-    folder: &mut Folder,
 ) -> Result<PlannedEntry, (Code, String)> {
-    let shown = found.path().display();
+    let shown = path.display();
     // All that is found begins with the root: comparing parts is what takes time with so many.
-    let whole = found.path().as_os_str().as_bytes();
+    let whole = path.as_os_str().as_bytes();
     let below = whole.get(root.as_os_str().len()..).unwrap_or(whole);
     let below = below.strip_prefix(b"/").unwrap_or(below);
     let Ok(text) = std::str::from_utf8(below) else {
         return Err((Code::PathInvalid, format!("{shown}: the name is not UTF-8")));
     };
-    let path: EntryPath = text
+    let entry_path: EntryPath = text
         .parse()
         .map_err(|e| (Code::PathInvalid, format!("{shown}: {e}")))?;
-    let io = |e: &dyn std::fmt::Display| (Code::Io, format!("{shown}: {e}"));
-    let kind = found.file_type();
-    let node = if kind.is_dir() {
-        PlannedNode::Dir
-    } else if kind.is_symlink() {
-        let target = std::fs::read_link(found.path()).map_err(|e| io(&e))?;
-        let Some(text) = target.to_str() else {
-            return Err((
-                Code::LinkOutside,
-                format!("{shown}: the link's target is not UTF-8"),
-            ));
-        };
-        let target = plain(text);
-        if !stays_inside(&path, &target) {
-            return Err((
-                Code::LinkOutside,
-                format!("{shown} leads to {text:?}, which may lie outside"),
-            ));
-        }
-        PlannedNode::Symlink { target }
-    } else if kind.is_file() {
-        let looked = folder.look(found.path()).map_err(|e| io(&e))?;
-        let executable = looked.stx_mode & 0o111 != 0;
-        let mode = if executable {
-            Mode::Executable
-        } else {
-            Mode::Plain
-        };
-        PlannedNode::File {
-            mode,
-            size: looked.stx_size,
-            source: Source::File {
-                path: found.path().into(),
-                seen: Some(Seen::from(&looked)),
-            },
-        }
-    } else {
-        return Err((Code::SpecialFile, format!("{shown} is {}", special(kind))));
+    let look = || {
+        rustix::fs::statx(folder, found.file_name(), AtFlags::SYMLINK_NOFOLLOW, LOOKS)
+            .map_err(|e| io(path, e))
     };
-    Ok(PlannedEntry { path, node })
+    let kind = match found.file_type() {
+        // Not every file system tells it with the name.
+        FileType::Unknown => FileType::from_raw_mode(look()?.stx_mode.into()),
+        known => known,
+    };
+    let node = match kind {
+        FileType::Directory => PlannedNode::Dir,
+        FileType::Symlink => {
+            let target = std::fs::read_link(path).map_err(|e| io(path, e))?;
+            let Some(text) = target.to_str() else {
+                return Err((
+                    Code::LinkOutside,
+                    format!("{shown}: the link's target is not UTF-8"),
+                ));
+            };
+            let target = plain(text);
+            if !stays_inside(&entry_path, &target) {
+                return Err((
+                    Code::LinkOutside,
+                    format!("{shown} leads to {text:?}, which may lie outside"),
+                ));
+            }
+            PlannedNode::Symlink { target }
+        }
+        FileType::RegularFile => {
+            let looked = look()?;
+            let executable = looked.stx_mode & 0o111 != 0;
+            let mode = if executable {
+                Mode::Executable
+            } else {
+                Mode::Plain
+            };
+            PlannedNode::File {
+                mode,
+                size: looked.stx_size,
+                source: Source::File {
+                    path: path.into(),
+                    seen: Some(Seen::from(&looked)),
+                },
+            }
+        }
+        special => return Err((Code::SpecialFile, format!("{shown} is {}", name(special)))),
+    };
+    Ok(PlannedEntry {
+        path: entry_path,
+        node,
+    })
 }
 
 /// A link's target without the parts that mean nothing: `./a//b/` leads where `a/b` does.
@@ -260,16 +332,12 @@ fn plain(target: &str) -> String {
     parts.join("/")
 }
 
-fn special(kind: FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_block_device() || kind.is_char_device() {
-        "a device"
-    } else {
-        "of a kind that cannot be delivered"
+fn name(special: FileType) -> &'static str {
+    match special {
+        FileType::Fifo => "a pipe",
+        FileType::Socket => "a socket",
+        FileType::BlockDevice | FileType::CharacterDevice => "a device",
+        _ => "of a kind that cannot be delivered",
     }
 }
 

@@ -1,30 +1,33 @@
 //! The inventory of a plan: which packages of others its content brings along, and whether the vendor accepts
 //! their licenses.
 
+use std::sync::OnceLock;
+
 use sealift_verifier::{
     digest::Digest,
     path::{EntryPath, Name},
 };
 
-use super::packages::{self, LayerCache, LayerPackages};
+use super::packages::{self, LayerCache, LayerPackages, Packages};
 use crate::{
     build::Progress,
     cache::Cache,
+    error::Result,
     license::PackageReport,
     plan::Plan,
     problem::{Place, Problem, Problems},
 };
 
-/// Finds the packages in the content of a plan and notes them in it. Layers that `cache` knows are not read.
+/// Finds the packages in the content of a plan. Layers that `cache` knows are not read.
 ///
 /// # Errors
 /// All artifacts that cannot be looked through, and all packages whose license the vendor does not accept.
 pub fn inventory(
-    plan: &mut Plan,
+    plan: &Plan,
     cache: &dyn LayerCache,
     threads: usize,
     progress: &dyn Progress,
-) -> Result<PackageReport, Problems> {
+) -> Result<(Packages, PackageReport), Problems> {
     let place = |capability: &Name, artifact: &EntryPath| -> Place {
         let mut all = plan
             .capabilities
@@ -40,24 +43,103 @@ pub fn inventory(
             |a| a.at.clone(),
         )
     };
-    let found = packages::find(&plan.capabilities, cache, threads, progress).map_err(|broken| {
-        let problem = |b: packages::Broken| {
-            Problem::new(&place(&b.capability, &b.artifact), b.code, b.message)
-        };
-        broken.into_iter().map(problem).collect::<Vec<_>>()
-    });
-    let report = match &found {
-        Ok(found) => plan.licenses.check_packages(found, place),
-        Err(problems) => PackageReport {
-            problems: problems.clone(),
-            ..PackageReport::default()
-        },
+    let found = packages::find(&plan.capabilities, cache, threads, progress);
+    let (found, report) = match found {
+        Ok(found) => {
+            let report = plan.licenses.check_packages(&found, place);
+            (found, report)
+        }
+        Err(broken) => {
+            let problem = |b: packages::Broken| {
+                Problem::new(&place(&b.capability, &b.artifact), b.code, b.message)
+            };
+            let report = PackageReport {
+                problems: broken.into_iter().map(problem).collect(),
+                ..PackageReport::default()
+            };
+            (Packages::new(), report)
+        }
     };
-    if let Some(problems) = Problems::of(report.problems.clone()) {
-        return Err(problems);
+    match Problems::of(report.problems.clone()) {
+        Some(problems) => Err(problems),
+        None => Ok((found, report)),
     }
-    plan.packages = found.ok();
-    Ok(report)
+}
+
+/// The inventories of all plans of a run, made one after the other while the first of them is packed already.
+#[derive(Debug)]
+pub struct Inventories(Vec<OnceLock<Result<Packages, Problems>>>);
+
+impl Inventories {
+    /// Those of so many plans. Whoever asks for one waits until [`Inventories::find`] has made it.
+    pub fn of(plans: usize) -> Self {
+        Self((0..plans).map(|_| OnceLock::new()).collect())
+    }
+
+    /// Makes the [`inventory`] of each plan.
+    pub fn find(
+        &self,
+        plans: &[Plan],
+        cache: &dyn LayerCache,
+        threads: usize,
+        progress: &dyn Progress,
+    ) {
+        /// Leaves nobody waiting, whatever ends the thread that this is done in.
+        struct Ended<'i>(&'i Inventories);
+        impl Drop for Ended<'_> {
+            fn drop(&mut self) {
+                for one in &self.0.0 {
+                    let _ = one.set(Err(Problems::unexplained("the release".as_ref())));
+                }
+            }
+        }
+        let _ended = Ended(self);
+        for (one, plan) in self.0.iter().zip(plans) {
+            let found = inventory(plan, cache, threads, progress);
+            let _ = one.set(found.map(|(packages, _)| packages));
+        }
+    }
+
+    /// That of the plan with this number, counted from 0.
+    pub fn number(&self, number: usize) -> Option<Inventory<'_>> {
+        let (own, rest) = self.0.get(number..)?.split_first()?;
+        Some(Inventory {
+            own,
+            rest,
+            all: &self.0,
+        })
+    }
+}
+
+/// The inventory of one plan of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Inventory<'i> {
+    own: &'i OnceLock<Result<Packages, Problems>>,
+    rest: &'i [OnceLock<Result<Packages, Problems>>],
+    all: &'i [OnceLock<Result<Packages, Problems>>],
+}
+
+impl<'i> Inventory<'i> {
+    /// Waits for the packages of this plan.
+    pub fn packages(&self) -> Result<&'i Packages> {
+        Ok(self.own.wait().as_ref().map_err(Problems::clone)?)
+    }
+
+    /// Whether this is not the last plan of the run.
+    pub fn others_follow(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
+    /// Waits until all plans of the run were looked through: of releases that belong together, none is to appear if
+    /// one is refused.
+    pub fn accepted(&self) -> Result<()> {
+        let problems = self.all.iter().filter_map(|one| one.wait().as_ref().err());
+        let problems = problems.flat_map(Problems::all).cloned().collect();
+        match Problems::of(problems) {
+            Some(problems) => Err(problems.into()),
+            None => Ok(()),
+        }
+    }
 }
 
 impl LayerCache for Cache {

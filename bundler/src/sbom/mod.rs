@@ -21,7 +21,7 @@ use sealift_verifier::{
 };
 use serde::{Serialize, Serializer};
 
-pub use self::inventory::inventory;
+pub use self::inventory::{Inventories, Inventory, inventory};
 use self::{model::Model, packages::Packages};
 use crate::{
     diff::Side,
@@ -78,18 +78,18 @@ fn join(document: ScopedJoinHandle<'_, Result<Vec<u8>>>) -> Result<Vec<u8>> {
     document.join().unwrap_or_else(early)
 }
 
-/// More bytes than any of the documents can have, without writing them: each says of a file and of a package some
-/// hundred bytes and repeats their names a few times.
-pub(crate) fn most(input: &SbomInput<'_>) -> Result<u64> {
-    let release = json::to_canonical(&input.side.release)?.len() as u64;
-    let trees = input.side.release.artifacts();
-    let trees = trees.map(|(_, artifact)| match &artifact.content {
-        Content::Tree(tree) => tree.size,
-        _ => 0,
-    });
-    let packages = input.packages.values().flatten();
-    let packages = packages.map(|package| 256 + format!("{package:?}").len() as u64);
-    let texts = trees.chain(packages).fold(release, u64::saturating_add);
+/// More bytes than any of the documents has of a release without packages of others, without writing them: each says of a
+/// file some hundred bytes and repeats its name a few times.
+pub(crate) fn most(side: &Side) -> Result<u64> {
+    let release = json::to_canonical(&side.release)?.len() as u64;
+    let trees = side
+        .release
+        .artifacts()
+        .map(|(_, artifact)| match &artifact.content {
+            Content::Tree(tree) => tree.size,
+            _ => 0,
+        });
+    let texts = trees.fold(release, u64::saturating_add);
     Ok(texts.saturating_mul(16).saturating_add(1 << 16))
 }
 

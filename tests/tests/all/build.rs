@@ -210,7 +210,7 @@ fn the_golden_bundle_stays_the_same() {
     );
     assert_eq!(
         Digest::of(&read(&out)).to_hex(),
-        "1a352c562258ea648a3d4052edaadef124082c7270a52e143f0a99279ce695b4"
+        "3f7895a0d705da14dc93afa7a7a1e26a102e38151ba0afe5dd782628ecc5ab5b"
     );
 }
 

@@ -361,3 +361,83 @@ fn the_validators_find_what_is_wrong() {
         check.args(&files).run().exits(1);
     }
 }
+
+/// Room for bills of materials is kept before anybody knows what they say; this needs more of it than is kept at first.
+#[test]
+fn a_release_may_bring_more_packages_along_than_was_expected() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let version = format!("1.{}", "0".repeat(200));
+    let mut status = String::new();
+    for n in 0..60_000 {
+        let package = format!("Package: p{n}\nStatus: install ok installed\nArchitecture: all\n");
+        status.extend([&package, "Version: ", &version, "\n\n"]);
+    }
+    let definition = vendor
+        .release("1.0.0", 1)
+        .capability("core/app", "service")
+        .file("data", "some data")
+        .tree("root", &[("var/lib/dpkg/status", status.as_bytes())])
+        .define();
+    let bundle = vendor.build(&definition);
+    let verifier = |args: &[std::ffi::OsString]| {
+        let program = sandbox.program("sealift-verifier");
+        program
+            .args(args)
+            .args(args!["--root", vendor.root()])
+            .run()
+            .ok()
+    };
+    let _ = verifier(&args!["verify", bundle]);
+    let listed = verifier(&args!["inspect", bundle, "sbom", "--output", "json"]).json();
+    let sizes = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sbom| sbom["size"].as_u64().unwrap());
+    assert!(sizes.max().unwrap() > 40 << 20, "{listed}");
+    // However it is found out, the bytes are the same.
+    let other = sandbox.join("other.bundle");
+    let again = vendor.build_command(&definition, &other);
+    again.args(["--no-cache"]).run().ok();
+    assert!(read(&bundle) == read(&other));
+}
+
+/// The bundles of a run belong together: what is wrong in one mode is found while the first is packed already.
+#[test]
+fn no_mode_is_built_if_another_is_refused() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let package = br#"{"name": "copied", "version": "1.0.0", "license": "AGPL-3.0-only"}"#;
+    let definition = vendor
+        .release("1.0.0", 1)
+        .field("modes = [\"saas\", \"edge\"]")
+        .capability("core/full", "service")
+        .lines("modes = [\"saas\"]\nsubstitutes = { edge = \"core/lite\" }\n")
+        .file("data", "some data")
+        .capability("core/lite", "service")
+        .lines("modes = [\"edge\"]\n")
+        .tree("site", &[("node_modules/copied/package.json", package)])
+        .define();
+    let text = String::from_utf8(read(&definition)).unwrap();
+    write(&definition, text.replace("\"core/lite\" = \"1.0.0\"\n", ""));
+    let rules = sandbox.join("vendor/catalog-1.0.0/licenses.toml");
+    write(&rules, "forbidden = [\"AGPL-3.0-only\"]\n");
+    let folder = sandbox.join("bundles");
+    fs::create_dir(&folder).unwrap();
+    let build = || {
+        vendor
+            .build_command(&definition, &folder.join("{mode}.bundle"))
+            .run()
+    };
+    let said = build().fails_with("definition-invalid");
+    assert!(
+        said.stderr.contains("pkg:npm/copied@1.0.0"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    fs::remove_file(&rules).unwrap();
+    build().ok();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}

@@ -1,7 +1,7 @@
 //! A bundle whose metadata has been verified: its manifests, and its content as far as it proves itself.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::{self, Read},
     sync::{
         Mutex,
@@ -244,6 +244,11 @@ impl Authentic {
     /// Refuses a full delivery that lacks a blob that the release needs, or has it in another length: files, what trees
     /// list, the trees themselves, and all of its images. Says how many there are.
     pub fn required_blobs(&self) -> Result<usize> {
+        self.required_blobs_of(&BTreeMap::new())
+    }
+
+    /// The same for whoever has some of the trees already, by their digests: these are not read.
+    pub fn required_blobs_of(&self, trees: &BTreeMap<Digest, Tree>) -> Result<usize> {
         let mut required = vec![false; self.places.len()];
         let mut need = |digest: Digest, size: u64| {
             let blob = || format!("blob {digest}");
@@ -275,7 +280,14 @@ impl Authentic {
                 Content::Tree(tree) => {
                     need(tree.digest, tree.size)?;
                     let (mut files, mut bytes) = (0_u64, 0_u64);
-                    for (_, _, size, digest) in self.tree(tree.digest)?.files() {
+                    let read;
+                    let listed = if let Some(known) = trees.get(&tree.digest) {
+                        known
+                    } else {
+                        read = self.tree(tree.digest)?;
+                        &read
+                    };
+                    for (_, _, size, digest) in listed.files() {
                         need(digest, size)?;
                         files = files.saturating_add(1);
                         bytes = bytes.saturating_add(size);

@@ -207,14 +207,15 @@ impl<'p> Work<'p> {
             Task::Layer(layer) => layer.blob.size(),
             Task::File { size, .. } => *size,
         };
-        progress.stage(Stage::Scan(self.tasks.iter().map(size).sum()));
+        progress.begin(Stage::Scan, self.tasks.iter().map(size).sum());
         let mut order: Vec<usize> = (0..self.tasks.len()).collect();
         order.sort_by_key(|at| std::cmp::Reverse(size(&self.tasks[*at])));
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::with_capacity(order.len()));
         let work = || {
             while let Some(at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let outcome = self.tasks[*at].run(cache, &|count| progress.bytes(count));
+                let outcome =
+                    self.tasks[*at].run(cache, &|count| progress.bytes(Stage::Scan, count));
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 done.push((*at, outcome));
             }

@@ -420,6 +420,22 @@ fn layers_of_images_are_copied_unread_until_they_change() {
         touch(&kept, layer);
     }
     build().run().fails_with("digest-mismatch");
+    // Looked through while it is copied, it is told with the place that asks for it, whoever notices first.
+    let plain = vendor.build_command(&acme.definition("2.4.0"), &out);
+    let said = plain
+        .args(["--no-cache"])
+        .run()
+        .fails_with("definition-invalid");
+    let told = said
+        .stderr
+        .lines()
+        .find(|line| line.contains(shown))
+        .unwrap();
+    assert!(
+        told.contains("capability.toml:") && told.contains("[digest-mismatch]"),
+        "{told}"
+    );
+    assert!(read(&out) == bundle);
 }
 
 /// A file that has just been written could change once more within the same tick of the clock.

@@ -29,7 +29,8 @@ const CHANGING: [&str; 12] = [
 
 /// Runs a program again and again, each time killed before another one of its changing calls, the first `write`,
 /// the second, and so on. `left` looks at what is there afterwards, and hears whether it came to its end.
-/// Says how often it was killed.
+/// Says how often it was killed. `strace` counts the calls of each thread apart, so that of two threads that call the same
+/// only one is killed in its first call.
 pub(super) fn killed_at_every_change(command: impl Fn() -> Program, left: impl Fn(bool)) -> u32 {
     let mut killed = 0;
     for name in CHANGING {
@@ -82,7 +83,7 @@ fn a_build_that_is_killed_leaves_the_old_bundle_or_the_new_one() {
             tidy(&sandbox.join("bundles"));
         },
     );
-    assert!(killed >= 8, "{killed}");
+    assert!(killed >= 6, "{killed}");
 }
 
 /// Nothing but the bundle and what has to be signed lies in a folder. The file under way has no name until it
