@@ -3,6 +3,7 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use sealift_verifier::Failure;
+pub(crate) use sealift_verifier::error::printable;
 use serde::Serialize;
 
 use crate::error::Code;
@@ -33,12 +34,21 @@ impl Place {
     }
 }
 
+impl Place {
+    /// File, line and column, without the key.
+    pub(crate) fn spot(&self) -> String {
+        // Names of files come from outside, as texts do.
+        let file = printable(&self.file.display().to_string());
+        match self.line {
+            0 => file,
+            line => format!("{file}:{line}:{}", self.column),
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
+        f.write_str(&self.spot())?;
         if !self.key.is_empty() {
             write!(f, ": {}", self.key)?;
         }
@@ -86,20 +96,6 @@ impl Problem {
         self.because = lines.into_iter().map(|line| printable(&line)).collect();
         self
     }
-}
-
-/// Text in which control characters are spelt out: names of files and keys come from outside, and must
-/// not move the cursor of a terminal or begin a line of their own in a log.
-pub(crate) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            printable.extend(c.escape_default());
-        } else {
-            printable.push(c);
-        }
-    }
-    printable
 }
 
 impl fmt::Display for Problem {
@@ -154,16 +150,28 @@ impl Serialize for Problem {
     }
 }
 
-/// All problems of a definition, sorted by place; never empty.
+/// Problems that are told one by one; nobody reads more at once.
+const TOLD: usize = 1000;
+
+/// All problems of a definition, sorted by place; never empty. So many at most are kept as a person may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    told: Vec<Problem>,
+    /// How many there are beside them.
+    more: usize,
+}
 
 impl Problems {
     /// The problems in the order of their places, each once; nothing if there are none.
     pub fn of(mut problems: Vec<Problem>) -> Option<Self> {
         problems.sort();
         problems.dedup();
-        (!problems.is_empty()).then_some(Self(problems))
+        let more = problems.len().saturating_sub(TOLD);
+        problems.truncate(TOLD);
+        (!problems.is_empty()).then_some(Self {
+            told: problems,
+            more,
+        })
     }
 
     /// The problems, or, if there are none, that nothing explains why there is no answer.
@@ -174,29 +182,29 @@ impl Problems {
     /// What to say where nothing else explains why there is no plan.
     pub(crate) fn unexplained(file: &Path) -> Self {
         let at = Place::of_file(file);
-        Self(vec![Problem::new(
-            &at,
-            Code::DefinitionInvalid,
-            "is incomplete",
-        )])
+        let told = vec![Problem::new(&at, Code::DefinitionInvalid, "is incomplete")];
+        Self { told, more: 0 }
     }
 
     /// How many there are, in words.
     pub fn count(&self) -> String {
-        let count = self.0.len();
+        let count = self.told.len() + self.more;
         format!("{count} problem{} found", if count == 1 { "" } else { "s" })
     }
 
-    /// The problems.
+    /// The problems, as far as they are told one by one.
     pub fn all(&self) -> &[Problem] {
-        &self.0
+        &self.told
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.0 {
+        for problem in &self.told {
             writeln!(f, "{problem}")?;
+        }
+        if self.more > 0 {
+            writeln!(f, "and {} more", self.more)?;
         }
         f.write_str(&self.count())
     }

@@ -252,7 +252,8 @@ impl<C: ErrorCode> Refusal<C> {
 
 impl<C> fmt::Display for Refusal<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.detail)
+        // A path or a name, which comes from outside as a rule.
+        write!(f, "{}: {}", printable(&self.subject), self.detail)
     }
 }
 

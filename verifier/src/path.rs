@@ -115,13 +115,17 @@ impl FromStr for Name {
                     .iter()
                     .any(|twice| part.contains(twice))
         };
-        if text.len() <= 100 && text.split('/').all(part) {
-            return Ok(Self(text.to_owned()));
-        }
+        let why = match text.len() {
+            0 => "is empty",
+            101.. => "is longer than 100 characters",
+            _ if text.split('/').all(part) => return Ok(Self(text.to_owned())),
+            _ => "is not made of lower-case letters, digits and single `.`, `_`, `-` between them",
+        };
+        let start: String = text.chars().take(100).collect();
         Err(Error::new(
             Code::PathInvalid,
-            format!("name {text:?}"),
-            "is not made of lower-case letters, digits and single `.`, `_`, `-` between them",
+            format!("name {start:?}"),
+            why,
         ))
     }
 }

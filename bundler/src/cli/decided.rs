@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     lock::{Locked, Standing},
     problem::Problems,
+    resolve::Preferred,
 };
 
 /// A release that is asked about.
@@ -28,6 +29,8 @@ pub(super) struct Decided {
     pub(super) definitions: Definitions,
     pub(super) locked: Locked,
     pub(super) standing: Standing,
+    /// The versions of the lock, which were taken where they are allowed.
+    pub(super) preferred: Preferred,
 }
 
 impl Asked {
@@ -38,11 +41,12 @@ impl Asked {
     pub(super) fn decide(&self, around: &Surroundings) -> Result<Decided> {
         let failed = |problems| Problems::some(problems, &self.definition);
         let definitions = Definitions::read(&self.definition, around.epoch()?).map_err(failed)?;
-        let (locked, standing) = definitions.decided(self.mode).map_err(failed)?;
+        let (locked, standing, preferred) = definitions.decided(self.mode).map_err(failed)?;
         Ok(Decided {
             definitions,
             locked,
             standing,
+            preferred,
         })
     }
 }

@@ -79,6 +79,13 @@ pub(super) fn finish(settled: &Settled, dry_run: bool) -> Result<Answer> {
             }),
         }));
     }
+    for mode in &settled.dropped {
+        let shown = mode.map_or("no mode", Mode::name);
+        let _ = writeln!(
+            text,
+            "the resolution for {shown} is gone: the release is not for it"
+        );
+    }
     let moved = settled.changes.iter().flat_map(|(_, changes)| changes);
     let moved = moved
         .filter(|difference| difference.change != Change::Reason)
@@ -99,6 +106,7 @@ pub(super) fn finish(settled: &Settled, dry_run: bool) -> Result<Answer> {
             "moved": moved,
             "written": written,
             "dry-run": dry_run,
+            "dropped": settled.dropped,
             "resolutions": resolutions,
         }),
     })

@@ -35,6 +35,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         definitions,
         locked,
         standing,
+        ..
     } = args.asked.decide(around)?;
     let tree = Tree::of(&definitions, &locked);
     Ok(Answer {

@@ -1,4 +1,4 @@
-//! `why`: why a capability is in a release, why in this version, and why in none of the later ones.
+//! `why`: why a capability or a suite is in a release, why in this version, and why in none of the later ones.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -15,12 +15,19 @@ use crate::{
     collect::Definitions,
     definition::{CapabilityDefinition, Located, Wanted},
     error::Result,
-    lock::{Locked, LockedCapability, Standing, unknown},
+    lock::{Level, Locked, LockedCapability, LockedSuite, Standing, differences, unknown},
     problem::Place,
-    resolve::meets,
+    resolve::{Preferred, is, meets},
 };
 
-/// Explain why a capability is in a release, and in this version
+/// Lines that say what asks for something, up to what nobody else asks for.
+const LINES: usize = 100;
+/// Later versions of which it is tried whether they could be in the release.
+const TRIED: usize = 20;
+/// Others of which it is told that they would change.
+const OTHERS: usize = 3;
+
+/// Explain why a capability or a suite is in a release, and in this version
 ///
 /// Shows which rule decided, who requires it, and which later versions there are and why they were not taken.
 /// Reads the lock if there is one, and says if it is stale.
@@ -28,24 +35,26 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     asked: Asked,
-    /// The capability
-    #[arg(value_name = "CAPABILITY")]
+    /// The capability or the suite
+    #[arg(value_name = "NAME")]
     name: Name,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
-    let Decided {
-        definitions,
-        locked,
-        standing,
-    } = args.asked.decide(around)?;
+    let decided = args.asked.decide(around)?;
     let why = Why {
-        definitions: &definitions,
-        locked: &locked,
-        standing,
+        definitions: &decided.definitions,
+        locked: &decided.locked,
+        standing: decided.standing,
+        preferred: &decided.preferred,
     };
-    match locked.capability(&args.name) {
-        Some(capability) => Ok(why.present(capability)),
+    let Decided { locked, .. } = &decided;
+    if let Some(capability) = locked.capability(&args.name) {
+        return Ok(why.present(capability));
+    }
+    let mut suites = locked.suites.iter();
+    match suites.find(|suite| suite.release.name == args.name) {
+        Some(suite) => Ok(why.suite(suite)),
         None => why.absent(&args.name),
     }
 }
@@ -54,6 +63,7 @@ struct Why<'a> {
     definitions: &'a Definitions,
     locked: &'a Locked,
     standing: Standing,
+    preferred: &'a Preferred,
 }
 
 /// Something that speaks for a version, or against it.
@@ -62,24 +72,51 @@ struct Reason {
     at: Place,
     /// The capability that says so.
     by: Option<Name>,
+    /// What it follows from, a line each.
+    because: Vec<String>,
 }
 
 impl Reason {
+    fn new(text: impl Into<String>, at: &Place) -> Self {
+        Self {
+            text: text.into(),
+            at: at.clone(),
+            by: None,
+            because: Vec::new(),
+        }
+    }
+
+    fn by(self, name: &Name) -> Self {
+        let by = Some(name.clone());
+        Self { by, ..self }
+    }
+
     fn json(&self) -> Value {
-        json!({ "text": self.text, "at": spot(&self.at), "capability": self.by })
+        let mut json = json!({ "text": self.text, "at": self.at.spot(), "capability": self.by });
+        if !self.because.is_empty() {
+            json["because"] = json!(self.because);
+        }
+        json
     }
 }
 
-fn spot(at: &Place) -> String {
-    match at.line {
-        0 => at.file.display().to_string(),
-        line => format!("{}:{line}:{}", at.file.display(), at.column),
-    }
+/// What a suite that is in the release lists of a capability.
+struct Listed<'a> {
+    /// The suite with its version.
+    suite: String,
+    wanted: &'a Located<Wanted>,
+    /// Whether the release definition asks for the suite itself.
+    asked: bool,
+    /// What goes before it, if it has no say.
+    replaced_by: Option<String>,
 }
+
+/// Later versions, with what speaks against each.
+type Later<'a> = Vec<(&'a Version, Vec<Reason>)>;
 
 fn allows(wanted: &Wanted, version: &Version) -> bool {
     match wanted {
-        Wanted::Exact(exact) => exact == version,
+        Wanted::Exact(exact) => is(exact, version),
         Wanted::Range(range) => meets(range, version),
     }
 }
@@ -89,27 +126,74 @@ impl<'a> Why<'a> {
         let (name, version) = (&capability.name, &capability.version);
         let decided = capability.why();
         let mut text = format!("{name} {version}: {decided}\n");
-        self.tell(&mut text, name, 1, &mut BTreeSet::new());
-        if let Some(reason) = &capability.yanked {
-            let _ = writeln!(text, "  withdrawn, and pinned all the same: {reason}");
-        }
-        let later = self.later(name, version);
-        for (version, reasons) in &later {
-            let _ = writeln!(text, "not {version}:");
-            for reason in reasons {
-                let _ = writeln!(text, "  {} ({})", reason.text, spot(&reason.at));
-            }
-        }
-        text.push_str(self.standing.note());
-        let reasons: Vec<_> = self.reasons(name).iter().map(Reason::json).collect();
-        let later = later.iter().map(|(version, reasons)| {
-            let reasons: Vec<_> = reasons.iter().map(Reason::json).collect();
-            json!({ "version": version, "reasons": reasons })
+        self.tell(&mut text, name);
+        let versions = self.definitions.catalog.capabilities.get(name);
+        let later = versions.into_iter().flatten();
+        let later = later.filter(|(later, _)| *later > version);
+        let later: Later<'a> = later
+            .map(|(version, entry)| (version, self.against(name, version, entry)))
+            .collect();
+        let later = self.tried(Level::Capability, name, later, |version| {
+            Some(versions?.get(version)?.place())
         });
         let mut json = capability.json();
         json["mode"] = json!(self.locked.mode);
+        json["because"] = self.reasons(name).iter().map(Reason::json).collect();
+        self.finish(text, json, &later)
+    }
+
+    fn suite(&self, suite: &LockedSuite) -> Answer {
+        let release = &suite.release;
+        let (name, version) = (&release.name, &release.version);
+        let mut text = format!("suite {name} {version}: {}\n", release.reason());
+        let reason = self.suite_reason(name);
+        if let Some(reason) = &reason {
+            let _ = writeln!(text, "  {} ({})", reason.text, reason.at.spot());
+        }
+        let versions = self.definitions.catalog.suites.get(name);
+        let later = versions.into_iter().flatten();
+        let later = later.filter(|(later, _)| *later > version);
+        let later: Later<'a> = later
+            .map(|(version, _)| {
+                let (_, wanted) = self.suite_ask(name).unzip();
+                let against = wanted.filter(|wanted| !allows(&wanted.value, version));
+                (
+                    version,
+                    against.and(self.suite_reason(name)).into_iter().collect(),
+                )
+            })
+            .collect();
+        let later = self.tried(Level::Suite, name, later, |version| {
+            Some(versions?.get(version)?.place())
+        });
+        let json = json!({
+            "suite": name,
+            "version": version,
+            "rule": release.rule,
+            "range": release.range,
+            "mode": self.locked.mode,
+            "because": reason.iter().map(Reason::json).collect::<Vec<_>>(),
+        });
+        self.finish(text, json, &later)
+    }
+
+    /// Adds the later versions, and how the lock stands.
+    fn finish(&self, mut text: String, mut json: Value, later: &Later<'_>) -> Answer {
+        for (version, reasons) in later.iter().rev() {
+            let _ = writeln!(text, "not {version}:");
+            for reason in reasons {
+                let _ = writeln!(text, "  {} ({})", reason.text, reason.at.spot());
+                for line in &reason.because {
+                    let _ = writeln!(text, "    {line}");
+                }
+            }
+        }
+        text.push_str(self.standing.note());
+        let later = later.iter().rev().map(|(version, reasons)| {
+            let reasons: Vec<_> = reasons.iter().map(Reason::json).collect();
+            json!({ "version": version, "reasons": reasons })
+        });
         json["lock"] = json!(self.standing);
-        json["because"] = json!(reasons);
         json["later"] = later.collect();
         Answer { text, json }
     }
@@ -131,7 +215,7 @@ impl<'a> Why<'a> {
         };
         let reasons = self.reasons(name);
         for reason in &reasons {
-            let _ = writeln!(text, "  {} ({})", reason.text, spot(&reason.at));
+            let _ = writeln!(text, "  {} ({})", reason.text, reason.at.spot());
         }
         text.push_str(self.standing.note());
         let json = json!({
@@ -146,28 +230,26 @@ impl<'a> Why<'a> {
     }
 
     /// Why something is there, and whatever asks for it, up to what nobody else asks for.
-    fn tell(&self, text: &mut String, name: &Name, depth: usize, told: &mut BTreeSet<Name>) {
-        let mut open: Vec<(Reason, usize)> = Vec::new();
-        told.insert(name.clone());
-        open.extend(
-            self.reasons(name)
-                .into_iter()
-                .rev()
-                .map(|reason| (reason, depth)),
-        );
+    fn tell(&self, text: &mut String, name: &Name) {
+        let mut told = BTreeSet::from([name.clone()]);
+        let mut lines = 0;
+        let reasons = |name: &Name, depth: usize| {
+            let reasons = self.reasons(name).into_iter().rev();
+            reasons.map(move |reason| (reason, depth))
+        };
+        let mut open: Vec<(Reason, usize)> = reasons(name, 1).collect();
         while let Some((reason, depth)) = open.pop() {
-            let _ = writeln!(
-                text,
-                "{}{} ({})",
-                "  ".repeat(depth),
-                reason.text,
-                spot(&reason.at)
-            );
+            lines += 1;
+            if lines > LINES {
+                text.push_str("  and more, which `tree` shows\n");
+                return;
+            }
+            let indent = "  ".repeat(depth);
+            let _ = writeln!(text, "{indent}{} ({})", reason.text, reason.at.spot());
             if let Some(by) = reason.by
                 && told.insert(by.clone())
             {
-                let more = self.reasons(&by).into_iter().rev();
-                open.extend(more.map(|reason| (reason, depth + 1)));
+                open.extend(reasons(&by, depth + 1));
             }
         }
     }
@@ -192,55 +274,87 @@ impl<'a> Why<'a> {
         })
     }
 
-    /// What suites list of a capability, and whether the release definition asks for the suite itself.
-    fn listings(&self, name: &Name) -> Vec<(String, &'a Located<Wanted>, bool)> {
+    /// What suites list of a capability.
+    fn listings(&self, name: &Name) -> Vec<Listed<'a>> {
         let release = &self.definitions.release;
         let suites = self.locked.suites.iter().filter_map(|suite| {
             let suite = &suite.release;
             let versions = self.definitions.catalog.suites.get(&suite.name)?;
             let wanted = versions.get(&suite.version)?.definition.wanted(name)?;
-            let asked = release.suites.iter().any(|(name, _)| *name == suite.name);
-            let shown = format!("suite {} {}", suite.name, suite.version);
-            Some((shown, wanted, asked))
+            Some(Listed {
+                suite: format!("suite {} {}", suite.name, suite.version),
+                wanted,
+                asked: release.suites.iter().any(|(name, _)| *name == suite.name),
+                replaced_by: None,
+            })
         });
-        suites.collect()
+        let mut listings: Vec<_> = suites.collect();
+        // The closest pin replaces the listing below it (ID-1 5.2).
+        let pinned = self.pin(name).map(|_| "the release definition".to_owned());
+        let asked = listings.iter().find(|listed| listed.asked);
+        let asked = asked.map(|listed| listed.suite.clone());
+        for listed in &mut listings {
+            let asked = asked.clone().filter(|_| !listed.asked);
+            listed.replaced_by = pinned.clone().or(asked);
+        }
+        listings
+    }
+
+    /// What the release definition says of a capability.
+    fn pin(&self, name: &Name) -> Option<&'a Located<Wanted>> {
+        let mut pins = self.definitions.release.capabilities.iter();
+        pins.find(|(pinned, _)| pinned == name).map(|(_, pin)| pin)
+    }
+
+    /// Who asks for a suite: the release definition, or the platform.
+    fn suite_ask(&self, name: &Name) -> Option<(String, &'a Located<Wanted>)> {
+        let release = &self.definitions.release;
+        let mut pins = release.suites.iter();
+        if let Some((_, pin)) = pins.find(|(pinned, _)| pinned == name) {
+            return Some(("the release definition asks for".to_owned(), pin));
+        }
+        let (product, (version, _)) = release
+            .product
+            .as_ref()
+            .zip(self.locked.platform.as_ref())?;
+        let releases = self.definitions.catalog.platforms.get(product)?;
+        let wanted = releases.get(version)?.definition.wanted(name)?;
+        Some((format!("platform {product} {version} lists"), wanted))
+    }
+
+    fn suite_reason(&self, name: &Name) -> Option<Reason> {
+        let (who, wanted) = self.suite_ask(name)?;
+        let text = format!("{who} suite {name} {}", wanted.value);
+        Some(Reason::new(text, &wanted.at))
     }
 
     /// What asks for a capability.
     fn reasons(&self, name: &Name) -> Vec<Reason> {
-        let release = &self.definitions.release;
         let mut reasons = Vec::new();
-        let pin = release
-            .capabilities
-            .iter()
-            .find(|(pinned, _)| pinned == name);
-        if let Some((_, pin)) = pin {
-            reasons.push(Reason {
-                text: format!("the release definition asks for {name} {}", pin.value),
-                at: pin.at.clone(),
-                by: None,
-            });
+        if let Some(pin) = self.pin(name) {
+            let text = format!("the release definition asks for {name} {}", pin.value);
+            reasons.push(Reason::new(text, &pin.at));
         }
-        for (suite, wanted, asked) in self.listings(name) {
-            let lists = match (pin, asked) {
-                (Some(_), _) => " lists, and the release definition replaces,",
-                (None, true) => ", which the release definition asks for, lists",
-                (None, false) => ", which the platform lists, lists",
+        for Listed {
+            suite,
+            wanted,
+            asked,
+            replaced_by,
+        } in self.listings(name)
+        {
+            let lists = match (replaced_by, asked) {
+                (Some(closer), _) => format!(" lists, and {closer} replaces,"),
+                (None, true) => ", which the release definition asks for, lists".to_owned(),
+                (None, false) => ", which the platform lists, lists".to_owned(),
             };
-            reasons.push(Reason {
-                text: format!("{suite}{lists} {name} {}", wanted.value),
-                at: wanted.at.clone(),
-                by: None,
-            });
+            let text = format!("{suite}{lists} {name} {}", wanted.value);
+            reasons.push(Reason::new(text, &wanted.at));
         }
         for (other, version, definition) in self.running() {
             let mut requires = definition.requires.iter();
             if let Some((_, range)) = requires.find(|(required, _)| required == name) {
-                reasons.push(Reason {
-                    text: format!("{other} {version} requires {name} {}", range.value),
-                    at: range.at.clone(),
-                    by: Some(other.clone()),
-                });
+                let text = format!("{other} {version} requires {name} {}", range.value);
+                reasons.push(Reason::new(text, &range.at).by(other));
             }
         }
         for out in &self.locked.left_out {
@@ -253,31 +367,18 @@ impl<'a> Why<'a> {
                 .flat_map(|entry| &entry.definition.substitutes);
             let here = substitutes
                 .filter(|(mode, other)| Some(*mode) == self.locked.mode && other.value == *name);
-            reasons.extend(here.map(|(mode, other)| Reason {
-                text: format!(
+            reasons.extend(here.map(|(mode, other)| {
+                let text = format!(
                     "{} {version} may not run in {mode}: {name} stands in for it",
                     out.name
-                ),
-                at: other.at.clone(),
-                by: Some(out.name.clone()),
+                );
+                Reason::new(text, &other.at).by(&out.name)
             }));
         }
         reasons
     }
 
-    /// Later versions, with what speaks against each.
-    fn later(&self, name: &Name, chosen: &Version) -> Vec<(&'a Version, Vec<Reason>)> {
-        let versions = self.definitions.catalog.capabilities.get(name);
-        let later = versions
-            .into_iter()
-            .flatten()
-            .filter(|(version, _)| *version > chosen);
-        later
-            .map(|(version, entry)| (version, self.against(name, version, entry)))
-            .rev()
-            .collect()
-    }
-
+    /// What definitions say against a later version.
     fn against(
         &self,
         name: &Name,
@@ -285,70 +386,33 @@ impl<'a> Why<'a> {
         entry: &'a Entry<CapabilityDefinition>,
     ) -> Vec<Reason> {
         let mut reasons = Vec::new();
-        let mut say = |text: String, at: &Place, by: Option<&Name>| {
-            let (at, by) = (at.clone(), by.cloned());
-            reasons.push(Reason { text, at, by });
-        };
         let definition = &entry.definition;
         if let Some(reason) = &definition.yanked {
-            say(
-                format!("it was withdrawn: {}", reason.value),
-                &reason.at,
-                None,
-            );
+            let text = format!("it was withdrawn: {}", reason.value);
+            reasons.push(Reason::new(text, &reason.at));
         }
         if let Some(mode) = self.locked.mode
             && !definition.modes.contains(&mode)
         {
-            say(format!("it may not run in {mode}"), &entry.place(), None);
+            let text = format!("it may not run in {mode}");
+            reasons.push(Reason::new(text, &entry.place()));
         }
-        let release = &self.definitions.release;
-        let pin = release
-            .capabilities
-            .iter()
-            .find(|(pinned, _)| pinned == name);
-        if let Some((_, pin)) = pin.filter(|(_, pin)| !allows(&pin.value, version)) {
-            say(
-                format!("the release definition asks for {name} {}", pin.value),
-                &pin.at,
-                None,
-            );
+        if let Some(pin) = self.pin(name)
+            && !allows(&pin.value, version)
+        {
+            let text = format!("the release definition asks for {name} {}", pin.value);
+            reasons.push(Reason::new(text, &pin.at));
         }
-        if pin.is_none() {
-            for (suite, wanted, _) in self.listings(name) {
-                if !allows(&wanted.value, version) {
-                    say(
-                        format!("{suite} lists {name} {}", wanted.value),
-                        &wanted.at,
-                        None,
-                    );
-                }
+        for listed in self.listings(name) {
+            if listed.replaced_by.is_none() && !allows(&listed.wanted.value, version) {
+                let text = format!("{} lists {name} {}", listed.suite, listed.wanted.value);
+                reasons.push(Reason::new(text, &listed.wanted.at));
             }
         }
-        self.between(name, version, definition, &mut say);
+        self.between(name, version, definition, &mut reasons);
         if reasons.is_empty() && !version.pre.is_empty() {
-            let text = "it is a pre-release, which enters a release only by its name".to_owned();
-            reasons.push(Reason {
-                text,
-                at: entry.place(),
-                by: None,
-            });
-        } else if reasons.is_empty() && self.standing != Standing::Missing {
-            let text = format!(
-                "the lock keeps what it has: `sealift-bundler update … {name}` lets it move"
-            );
-            reasons.push(Reason {
-                text,
-                at: entry.place(),
-                by: None,
-            });
-        } else if reasons.is_empty() {
-            let text = "what it requires does not go with the others".to_owned();
-            reasons.push(Reason {
-                text,
-                at: entry.place(),
-                by: None,
-            });
+            let text = "it is a pre-release, which enters a release only by its name";
+            reasons.push(Reason::new(text, &entry.place()));
         }
         reasons
     }
@@ -359,63 +423,120 @@ impl<'a> Why<'a> {
         name: &Name,
         version: &Version,
         definition: &CapabilityDefinition,
-        say: &mut impl FnMut(String, &Place, Option<&Name>),
+        reasons: &mut Vec<Reason>,
     ) {
         for (other, with, theirs) in self.running().filter(|(other, ..)| *other != name) {
-            for (_, range) in theirs
-                .requires
-                .iter()
-                .filter(|(required, _)| required == name)
+            let named = |pairs: &'_ [(Name, _)], whom: &Name| {
+                let mut pairs = pairs.iter().filter(move |(other, _)| other == whom);
+                pairs
+                    .next()
+                    .map(|(_, range): &(Name, Located<_>)| range.clone())
+            };
+            if let Some(range) = named(&theirs.requires, name)
+                && !meets(&range.value, version)
             {
-                if !meets(&range.value, version) {
-                    say(
-                        format!("{other} {with} requires {name} {}", range.value),
-                        &range.at,
-                        Some(other),
-                    );
-                }
+                let text = format!("{other} {with} requires {name} {}", range.value);
+                reasons.push(Reason::new(text, &range.at).by(other));
             }
-            for (_, range) in theirs.conflicts.iter().filter(|(named, _)| named == name) {
-                if meets(&range.value, version) {
-                    say(
-                        format!("{other} {with} does not work with {name} {}", range.value),
-                        &range.at,
-                        Some(other),
-                    );
-                }
-            }
-            for (_, range) in definition
-                .requires
-                .iter()
-                .filter(|(required, _)| required == other)
+            if let Some(range) = named(&theirs.conflicts, name)
+                && meets(&range.value, version)
             {
-                if !meets(&range.value, with) {
-                    say(
-                        format!(
-                            "it requires {other} {}, which is here in {with}",
-                            range.value
-                        ),
-                        &range.at,
-                        None,
-                    );
-                }
+                let text = format!("{other} {with} does not work with {name} {}", range.value);
+                reasons.push(Reason::new(text, &range.at).by(other));
             }
-            for (_, range) in definition
-                .conflicts
-                .iter()
-                .filter(|(named, _)| named == other)
+            let here = format!("which is here in {with}");
+            if let Some(range) = named(&definition.requires, other)
+                && !meets(&range.value, with)
             {
-                if meets(&range.value, with) {
-                    say(
-                        format!(
-                            "it does not work with {other} {}, which is here in {with}",
-                            range.value
-                        ),
-                        &range.at,
-                        None,
-                    );
-                }
+                let text = format!("it requires {other} {}, {here}", range.value);
+                reasons.push(Reason::new(text, &range.at));
             }
+            if let Some(range) = named(&definition.conflicts, other)
+                && meets(&range.value, with)
+            {
+                let text = format!("it does not work with {other} {}, {here}", range.value);
+                reasons.push(Reason::new(text, &range.at));
+            }
+        }
+    }
+
+    /// Where nothing speaks against a later version by itself, tries what would become of the release with it.
+    fn tried(
+        &self,
+        level: Level,
+        name: &Name,
+        mut later: Later<'a>,
+        place: impl Fn(&Version) -> Option<Place>,
+    ) -> Later<'a> {
+        let untold = later.iter_mut().rev().filter(|(_, why)| why.is_empty());
+        for (number, (version, reasons)) in untold.enumerate() {
+            let Some(at) = place(version) else { continue };
+            if number >= TRIED {
+                reasons.push(Reason::new("it was not tried", &at));
+                continue;
+            }
+            reasons.push(self.attempt(level, name, version, &at));
+        }
+        later
+    }
+
+    /// Why a version that nothing speaks against by itself was not taken.
+    fn attempt(&self, level: Level, name: &Name, version: &Version, at: &Place) -> Reason {
+        let mode = self.locked.mode;
+        let mut free = self.preferred.clone();
+        free.capabilities.remove(name);
+        free.suites.remove(name);
+        free.free.insert(name.clone());
+        let what = (level, name, version);
+        let resolved = match self.definitions.resolve_with(mode, &free, what, at) {
+            Ok(resolved) => resolved,
+            Err(problems) => {
+                let Some(problem) = problems.first() else {
+                    return Reason::new("it does not go with what is asked for", at);
+                };
+                // All but the pin that was only tried.
+                let tried = format!("{}: the release pins ", at.spot());
+                let because = problem.because.iter();
+                let because = because.filter(|line| !line.starts_with(&tried));
+                return Reason {
+                    because: because.cloned().collect(),
+                    ..Reason::new(format!("with it, {}", problem.message), &problem.at)
+                };
+            }
+        };
+        let moves = self.definitions.resolve(mode, &free).is_ok_and(|resolved| {
+            let now = match level {
+                Level::Suite => {
+                    let mut suites = resolved.resolution.suites.iter();
+                    suites.find(|suite| suite.name == *name).map(|s| &s.version)
+                }
+                _ => resolved.capabilities.get(name).map(|(version, _)| version),
+            };
+            now == Some(version)
+        });
+        if moves && self.standing != Standing::Missing {
+            return Reason::new(
+                format!(
+                    "the lock keeps what it has: `sealift-bundler update … {name}` lets it move"
+                ),
+                at,
+            );
+        }
+        let with = Locked::new(self.definitions, mode, &resolved);
+        let others = differences(Some(self.locked), &with);
+        let others: Vec<String> = others
+            .iter()
+            .filter(|difference| difference.name != name.as_str() && difference.moves())
+            .map(crate::lock::Difference::sentence)
+            .collect();
+        let more = others.len().saturating_sub(OTHERS);
+        let mut because: Vec<String> = others.into_iter().take(OTHERS).collect();
+        if more > 0 {
+            because.push(format!("and {more} more"));
+        }
+        Reason {
+            because,
+            ..Reason::new("with it, others would be in other versions", at)
         }
     }
 }

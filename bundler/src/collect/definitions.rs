@@ -1,6 +1,9 @@
 //! A release definition with the catalog that it is resolved from.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use sealift_verifier::{digest::Digest, path::Name, release::Mode};
 use semver::Version;
@@ -9,13 +12,13 @@ use super::missing;
 use crate::{
     build::threads,
     catalog::{Catalog, Versions},
-    definition::{Document, ReleaseDefinition, Wanted},
+    definition::{Document, Located, ReleaseDefinition, Wanted},
     error::Code,
     license::LicenseRules,
-    lock::{self, Difference, LockFile, Locked, Standing},
+    lock::{self, Difference, Level, LockFile, Locked, Standing},
     plan::DefinitionDigest,
     problem::{Place, Problem},
-    resolve::{Preferred, Request, Resolved, resolve},
+    resolve::{Doubt, Preferred, Request, Resolved, resolve},
 };
 
 /// Differences of a lock that are told one by one.
@@ -35,6 +38,8 @@ pub(crate) struct Definitions {
     pub(crate) licenses: LicenseRules,
     /// What is wrong with the definitions, each by itself.
     pub(crate) problems: Vec<Problem>,
+    /// What of them could not be read.
+    doubt: Doubt,
 }
 
 impl Definitions {
@@ -75,7 +80,10 @@ impl Definitions {
         problems.extend(wrong);
         let (licenses, wrong) = LicenseRules::read(&folder);
         problems.extend(wrong);
+        let mut doubt = release.doubt.clone();
+        doubt.extend(&catalog.doubt);
         Ok(Self {
+            doubt,
             file: release_toml.to_owned(),
             digest,
             release,
@@ -114,6 +122,14 @@ impl Definitions {
             modes.push(None);
         }
         Ok(modes)
+    }
+
+    /// Whether the release may be resolved for a mode.
+    pub(crate) fn is_for(&self, mode: Option<Mode>) -> bool {
+        match self.release.modes.as_slice() {
+            [] => true,
+            modes => mode.is_some_and(|mode| modes.contains(&mode)),
+        }
     }
 
     /// What is wrong with a mode that the definition does not have among its modes.
@@ -172,29 +188,42 @@ impl Definitions {
             let problem = Problem::new(&at, Code::LockStale, message);
             return Err(vec![problem.with_hint(self.resolve_hint())]);
         }
+        let mut modes = lock.resolutions.iter().map(|locked| locked.mode);
+        if let Some(mode) = modes.find(|mode| !self.is_for(*mode)) {
+            let shown = mode.map_or("no mode", Mode::name);
+            let message = format!("has a resolution for {shown}, which the release is not for");
+            let problem = Problem::new(&at, Code::LockStale, message);
+            return Err(vec![problem.with_hint(self.resolve_hint())]);
+        }
         Ok(Some(found))
     }
 
-    /// What is decided for a mode, and how the lock stands to that.
+    /// What is decided for a mode, how the lock stands to that, and which of its versions were preferred.
     ///
     /// # Errors
     /// Why there is no answer, or what is wrong with definitions or the lock.
-    pub(crate) fn decided(&self, mode: Option<Mode>) -> Result<(Locked, Standing), Vec<Problem>> {
+    pub(crate) fn decided(
+        &self,
+        mode: Option<Mode>,
+    ) -> Result<(Locked, Standing, Preferred), Vec<Problem>> {
         let mode = self.mode(mode).map_err(|problem| vec![problem])?;
         let file = LockFile::read(&lock::path_of(&self.file))?;
         let locked = file.as_ref().and_then(|file| file.lock.of(mode));
         let preferred = locked.map_or_else(Preferred::default, Locked::preferred);
-        let resolved = self.resolve(mode, &preferred)?;
+        let resolved = self.resolve(mode, &preferred);
         if !self.problems.is_empty() {
-            return Err(self.problems.clone());
+            let mut problems = resolved.err().unwrap_or_default();
+            problems.extend(self.problems.iter().cloned());
+            return Err(problems);
         }
+        let resolved = resolved?;
         let now = Locked::new(self, mode, &resolved);
         let standing = match (&file, locked) {
             (None, _) => Standing::Missing,
             (Some(_), Some(locked)) if *locked == now => Standing::Current,
             (Some(_), _) => Standing::Stale,
         };
-        Ok((now, standing))
+        Ok((now, standing, preferred))
     }
 
     fn resolve_hint(&self) -> String {
@@ -329,30 +358,87 @@ impl Definitions {
     /// Decides on versions for a mode. `preferred` are taken where they are allowed.
     ///
     /// # Errors
-    /// All problems of the definitions, and why there is no answer.
+    /// Why there is no answer. That may be nothing, if all of it may follow from what is wrong with the definitions.
     pub(crate) fn resolve(
         &self,
         mode: Option<Mode>,
         preferred: &Preferred,
     ) -> Result<Resolved, Vec<Problem>> {
+        let release = &self.release;
+        self.resolve_pins(mode, preferred, &release.suites, &release.capabilities)
+    }
+
+    /// The same, as if the release definition pinned a suite or a capability to a version. `at` stands for the place of that.
+    ///
+    /// # Errors
+    /// Why there would be no answer.
+    pub(crate) fn resolve_with(
+        &self,
+        mode: Option<Mode>,
+        preferred: &Preferred,
+        (level, name, version): (Level, &Name, &Version),
+        at: &Place,
+    ) -> Result<Resolved, Vec<Problem>> {
+        let pin = Located {
+            value: Wanted::Exact(version.clone()),
+            at: at.clone(),
+        };
+        let with = |pins: &[(Name, Located<Wanted>)]| {
+            let others = pins.iter().filter(|(other, _)| other != name).cloned();
+            let mut pins: Vec<_> = others.chain([(name.clone(), pin.clone())]).collect();
+            pins.sort_by(|(a, _), (b, _)| a.cmp(b));
+            pins
+        };
+        let release = &self.release;
+        match level {
+            Level::Suite => {
+                let suites = with(&release.suites);
+                self.resolve_pins(mode, preferred, &suites, &release.capabilities)
+            }
+            _ => {
+                let capabilities = with(&release.capabilities);
+                self.resolve_pins(mode, preferred, &release.suites, &capabilities)
+            }
+        }
+    }
+
+    fn resolve_pins(
+        &self,
+        mode: Option<Mode>,
+        preferred: &Preferred,
+        suites: &[(Name, Located<Wanted>)],
+        capabilities: &[(Name, Located<Wanted>)],
+    ) -> Result<Resolved, Vec<Problem>> {
         let request = Request {
             definition: &self.file,
             product: self.release.product.as_ref(),
             platform: self.release.platform.as_ref(),
-            suites: &self.release.suites,
-            capabilities: &self.release.capabilities,
+            suites,
+            capabilities,
             mode,
             preferred,
+            doubt: &self.doubt,
         };
-        resolve(&self.catalog, &request).map_err(|mut problems| {
-            if self.catalog.incomplete {
-                // They follow from what could not be read, or seem to.
-                problems.clear();
-            }
-            problems.extend(self.problems.iter().cloned());
-            problems
-        })
+        resolve(&self.catalog, &request)
     }
+}
+
+/// The problems of several modes, out of so many that were asked for: those of all of them once, the others with the modes
+/// that they are of.
+pub(crate) fn in_modes(of: Vec<(Option<Mode>, Vec<Problem>)>, modes: usize) -> Vec<Problem> {
+    let mut all: BTreeMap<Problem, Vec<Mode>> = BTreeMap::new();
+    for (mode, problems) in of {
+        for problem in problems {
+            all.entry(problem).or_default().extend(mode);
+        }
+    }
+    let told = all.into_iter().map(|(mut problem, here)| {
+        if (1..modes).contains(&here.len()) {
+            problem.message = format!("{} (in {})", problem.message, names(&here));
+        }
+        problem
+    });
+    told.collect()
 }
 
 /// A file's name without its folder.

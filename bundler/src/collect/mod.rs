@@ -17,7 +17,7 @@ use sealift_verifier::{
 };
 use semver::{Version, VersionReq};
 
-pub(crate) use self::definitions::Definitions;
+pub(crate) use self::definitions::{Definitions, in_modes};
 use crate::{
     catalog::Entry,
     definition::{CapabilityDefinition, Located},
@@ -117,6 +117,8 @@ struct Collector {
     catalog: PathBuf,
     platforms: Vec<String>,
     problems: Vec<Problem>,
+    /// Modes in which there is no answer, and why.
+    undecided: Vec<(Option<Mode>, Vec<Problem>)>,
     promises: Promises,
     contents: Vec<Content>,
 }
@@ -160,6 +162,7 @@ pub(crate) fn collect(
         catalog: canonical,
         platforms: release.platforms.clone(),
         problems: problems.clone(),
+        undecided: Vec::new(),
         promises,
         contents: Vec::new(),
     };
@@ -179,12 +182,16 @@ pub(crate) fn collect(
         }
     };
     let mut plans = Vec::new();
-    for mode in modes {
-        plans.extend(collector.release(&definitions, lock.as_ref(), mode));
+    for mode in &modes {
+        plans.extend(collector.release(&definitions, lock.as_ref(), *mode));
     }
     let Collector {
-        problems, contents, ..
+        mut problems,
+        contents,
+        undecided,
+        ..
     } = collector;
+    problems.extend(in_modes(undecided, modes.len()));
     if !problems.is_empty() {
         plans.clear();
     }
@@ -252,7 +259,7 @@ impl Collector {
                         self.capability(name, version, entry, &definitions.licenses)
                     });
                 }
-                self.problems.extend(problems);
+                self.undecided.push((mode, problems));
                 return None;
             }
         };

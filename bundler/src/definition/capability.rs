@@ -1,6 +1,6 @@
 //! `capability.toml`: what one version of a capability is made of and how one sees that it runs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, str::FromStr};
 
 use sealift_verifier::{
     digest::Digest,
@@ -12,7 +12,7 @@ use semver::{Version, VersionReq};
 use super::{
     fields::{Fields, Located},
     listing::read_identity,
-    values::{Advisory, Entitlement, HostPort, HttpUrl, Millis, Size},
+    values::{Advisory, Conflict, Entitlement, HostPort, HttpUrl, Millis, Requirement, Size},
 };
 use crate::{
     error::Code,
@@ -112,7 +112,7 @@ impl CapabilityDefinition {
     pub(crate) fn read(mut fields: Fields<'_, '_>, name: &Name, version: &Version) -> Self {
         read_identity(&mut fields, name, version);
         let kind =
-            fields.required::<KindText>("kind", Code::InvalidValue, "what the capability is");
+            fields.required::<KindText>("kind", Code::InvalidValue, "the kind of the capability");
         let description = fields.line("description", 500);
         let license_at = fields.place_of("license");
         let license = fields.line("license", 500);
@@ -122,8 +122,8 @@ impl CapabilityDefinition {
         let vendor = fields.line("vendor", 200);
         let yanked = read_yanked(&mut fields);
         let modes = read_modes(&mut fields);
-        let requires = read_others(&mut fields, "requires", name);
-        let conflicts = read_others(&mut fields, "conflicts", name);
+        let requires = read_others(&mut fields, "requires", name, |r: Requirement| r.0);
+        let conflicts = read_others(&mut fields, "conflicts", name, |c: Conflict| c.0);
         let substitutes = read_substitutes(&mut fields, name, &modes);
         let entitlements = fields.parsed_set::<Entitlement>("entitlements", Code::NameInvalid);
         let hardware = fields.table("hardware").map(read_hardware);
@@ -213,12 +213,19 @@ fn read_modes(fields: &mut Fields<'_, '_>) -> Vec<Mode> {
 }
 
 /// Versions of other capabilities.
-fn read_others(
+fn read_others<T: FromStr<Err = String>>(
     fields: &mut Fields<'_, '_>,
     key: &'static str,
     name: &Name,
+    requirement: impl Fn(T) -> VersionReq,
 ) -> Vec<(Name, Located<VersionReq>)> {
-    let mut others = fields.parsed_map::<Name, VersionReq>(key, Code::RequirementInvalid);
+    let others = fields.parsed_map::<Name, T>(key, Code::RequirementInvalid);
+    let others = others.into_iter().map(|(other, said)| {
+        let Located { value, at } = said;
+        let value = requirement(value);
+        (other, Located { value, at })
+    });
+    let mut others: Vec<_> = others.collect();
     others.retain(|(other, requirement)| {
         let itself = other == name;
         if itself {

@@ -92,6 +92,18 @@ impl<'d, 't> Fields<'d, 't> {
         self.left.contains_key(key)
     }
 
+    /// The keys of the table under a key, if it is one.
+    pub(crate) fn keys_of(&self, key: &str) -> Option<Vec<&'t str>> {
+        let (_, value) = self.left.get(key)?;
+        let table = value.get_ref().as_table()?;
+        Some(
+            table
+                .iter()
+                .map(|(key, _)| key.get_ref().as_ref())
+                .collect(),
+        )
+    }
+
     fn take(&mut self, key: &'static str) -> Option<Located<Value<'t>>> {
         self.known.push(key);
         self.left

@@ -1,6 +1,6 @@
 //! `RELEASE.toml`: what a release is to contain, and what is said of it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use sealift_verifier::{
     path::Name,
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     error::Code,
     problem::{Place, Problem},
+    resolve::Doubt,
 };
 
 /// The largest counter: integers of metadata stay below 2^53, so that every JSON reader keeps them exact.
@@ -54,6 +55,8 @@ pub(crate) struct ReleaseDefinition {
     pub(crate) suites: Vec<(Name, Located<Wanted>)>,
     /// Pins of capabilities; sorted by name.
     pub(crate) capabilities: Vec<(Name, Located<Wanted>)>,
+    /// Pins that could not be read.
+    pub(crate) doubt: Doubt,
 }
 
 impl ReleaseDefinition {
@@ -101,8 +104,19 @@ impl ReleaseDefinition {
         // What is there, but cannot be read, has a problem of its own.
         let given = ["platform", "suites", "capabilities"].map(|key| fields.has(key));
         let platform = fields.parsed::<Version>("platform", Code::VersionInvalid);
-        let suites = fields.parsed_map::<Name, Wanted>("suites", Code::VersionInvalid);
-        let capabilities = fields.parsed_map::<Name, Wanted>("capabilities", Code::VersionInvalid);
+        let mut doubt = Doubt {
+            asks: given == [false; 3] || given[0] && (platform.is_none() || product.is_none()),
+            ..Doubt::default()
+        };
+        let (suites, capabilities) = (
+            read_pins(&mut fields, "suites", &mut doubt.suites, &mut doubt.asks),
+            read_pins(
+                &mut fields,
+                "capabilities",
+                &mut doubt.capabilities,
+                &mut doubt.asks,
+            ),
+        );
         if given == [false; 3] {
             let at = Place {
                 key: "capabilities".into(),
@@ -138,8 +152,26 @@ impl ReleaseDefinition {
             platform,
             suites,
             capabilities,
+            doubt,
         }
     }
+}
+
+/// Pins by name. Of those that cannot be read, the names go to `unread`, and that there are some to `asks`.
+fn read_pins(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    unread: &mut BTreeSet<Name>,
+    asks: &mut bool,
+) -> Vec<(Name, Located<Wanted>)> {
+    let given = fields.has(key);
+    let keys = fields.keys_of(key);
+    let pins = fields.parsed_map::<Name, Wanted>(key, Code::VersionInvalid);
+    let is_lost = |key: &&&str| !pins.iter().any(|(name, _)| name.as_str() == **key);
+    let lost: Vec<_> = keys.iter().flatten().filter(is_lost).collect();
+    *asks |= given && keys.is_none() || !lost.is_empty();
+    unread.extend(lost.into_iter().filter_map(|key| key.parse().ok()));
+    pins
 }
 
 /// Only what is critical may be given to those whose maintenance is over.

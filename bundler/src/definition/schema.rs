@@ -112,7 +112,7 @@ struct Capability {
     /// Other capabilities that it cannot do without, with the versions it works with
     requires: Option<BTreeMap<Name, Requirement>>,
     /// Versions of other capabilities that it does not work beside
-    conflicts: Option<BTreeMap<Name, Requirement>>,
+    conflicts: Option<BTreeMap<Name, Conflict>>,
     /// What stands in for it in a mode where it may not run
     substitutes: Option<Substitutes>,
     /// What a license has to grant
@@ -424,10 +424,15 @@ struct FullVersion(
     String,
 );
 
-/// Versions, such as ">=2.0, <3", "^1.2" or "*"
+/// Versions, such as ">=2.0, <3", "^1.2" or "*"; without an operator, ^ is meant
 #[derive(JsonSchema)]
 #[schemars(transparent)]
-struct Requirement(#[schemars(length(min = 1))] String);
+struct Requirement(#[schemars(regex(pattern = r"^[^+]+$"))] String);
+
+/// Versions with operators, such as "=1.5.0", "<2" or "*"
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct Conflict(#[schemars(regex(pattern = r"^[^+]*[\^~=<>*][^+]*$"))] String);
 
 /// A full version for that very version, or a requirement with an operator
 #[derive(JsonSchema)]

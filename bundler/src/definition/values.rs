@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use semver::{Version, VersionReq};
 
+use crate::resolve::is;
+
 /// The longest duration that a definition may ask for: a day, in milliseconds.
 const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -152,6 +154,44 @@ impl FromStr for Size {
     }
 }
 
+/// A requirement of versions, as `requires` writes it. A version without an operator stands for `^`, as in Cargo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Requirement(pub(crate) VersionReq);
+
+impl FromStr for Requirement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains('+') {
+            return Err("build metadata makes no difference to requirements: leave it out".into());
+        }
+        text.parse()
+            .map(Self)
+            .map_err(|e: semver::Error| e.to_string())
+    }
+}
+
+/// Versions that one does not work with, as `conflicts` writes them. Without an operator it would not be plain whether one
+/// version is meant or all that are compatible with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Conflict(pub(crate) VersionReq);
+
+impl FromStr for Conflict {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Requirement(requirement) = text.parse()?;
+        let says = |part: &str| part.trim().starts_with(['^', '~', '=', '<', '>', '*']);
+        if text.contains('*') || text.split(',').all(says) {
+            return Ok(Self(requirement));
+        }
+        Err(format!(
+            "says no operator: write =1.2.3 for that version alone, ^1.2.3 for all that are compatible with it; here perhaps ={}",
+            text.trim()
+        ))
+    }
+}
+
 /// A version that is taken exactly, or a requirement that several may meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -159,6 +199,13 @@ pub(crate) enum Wanted {
     Exact(Version),
     /// Whatever meets it.
     Range(VersionReq),
+}
+
+impl Wanted {
+    /// Whether it is this very version, written in full.
+    pub(crate) fn is(&self, version: &Version) -> bool {
+        matches!(self, Self::Exact(exact) if is(exact, version))
+    }
 }
 
 impl fmt::Display for Wanted {
@@ -182,16 +229,16 @@ impl FromStr for Wanted {
             };
         }
         let operator = text.starts_with(['^', '~', '=', '<', '>', '*']);
-        match text.parse::<VersionReq>() {
+        match text.parse::<Requirement>() {
             // "3.1" is a slip of the pen more often than it is meant as ^3.1.
-            Ok(requirement) if operator || text.contains(['*', ',']) => {
+            Ok(Requirement(requirement)) if operator || text.contains(['*', ',']) => {
                 Ok(Self::Range(requirement))
             }
             Ok(_) => Err(
                 "is neither a full version nor a requirement with an operator, such as ^3.1 or *"
                     .into(),
             ),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(e),
         }
     }
 }

@@ -7,7 +7,10 @@ mod read;
 mod settle;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use sealift_verifier::{
     digest::Digest,
@@ -73,8 +76,6 @@ pub(crate) struct LockedCapability {
     /// Of its definition.
     pub(crate) digest: Digest,
     pub(crate) decision: Decision,
-    /// Why it was withdrawn, if it is in the release all the same.
-    pub(crate) yanked: Option<String>,
 }
 
 /// A capability that is not in the release.
@@ -114,14 +115,17 @@ impl Standing {
 
 /// Where the lock of a release definition lies.
 pub(crate) fn path_of(definition: &Path) -> PathBuf {
-    let is_usual = definition
-        .file_name()
-        .is_some_and(|name| name == "RELEASE.toml");
-    if is_usual {
-        definition.with_file_name("release.lock")
-    } else {
-        definition.with_extension("lock")
+    let name = definition.file_name().unwrap_or_default();
+    if name == "RELEASE.toml" {
+        return definition.with_file_name("release.lock");
     }
+    if definition.extension().is_some_and(|end| end == "toml") {
+        return definition.with_extension("lock");
+    }
+    // What follows the last point of `acme-2.5.0` is a part of the version.
+    let mut name = name.to_owned();
+    name.push(".lock");
+    definition.with_file_name(name)
 }
 
 impl Lock {
@@ -153,13 +157,11 @@ impl Locked {
         let capabilities = resolved.capabilities.iter();
         let capabilities = capabilities.filter_map(|(name, (version, decision))| {
             let entry = entry(name, version)?;
-            let yanked = entry.definition.yanked.as_ref();
             Some(LockedCapability {
                 name: name.clone(),
                 version: version.clone(),
                 digest: entry.digest,
                 decision: decision.clone(),
-                yanked: yanked.map(|reason| reason.value.clone()),
             })
         });
         let left_out = resolution.left_out.iter().map(|out| {
@@ -198,6 +200,7 @@ impl Locked {
                 .map(|s| (s.release.name.clone(), s.release.version.clone()))
                 .collect(),
             capabilities: capabilities.chain(replaced).collect(),
+            free: BTreeSet::new(),
         }
     }
 
@@ -213,13 +216,15 @@ impl Locked {
             name: "",
             version: Some(version),
             digest: Some(*digest),
-            why: String::new(),
+            rule: String::new(),
+            why: "pinned".to_owned(),
         });
         let suites = self.suites.iter().map(|suite| Entry {
             level: Level::Suite,
             name: suite.release.name.as_str(),
             version: Some(&suite.release.version),
             digest: Some(suite.digest),
+            rule: format!("{:?} {:?}", suite.release.rule, suite.release.range),
             why: suite.release.reason(),
         });
         let capabilities = self.capabilities.iter().map(|capability| Entry {
@@ -227,6 +232,7 @@ impl Locked {
             name: capability.name.as_str(),
             version: Some(&capability.version),
             digest: Some(capability.digest),
+            rule: format!("{:?}", capability.decision),
             why: capability.why(),
         });
         let left_out = self.left_out.iter().map(|out| Entry {
@@ -234,6 +240,7 @@ impl Locked {
             name: out.name.as_str(),
             version: out.version.as_ref().map(|(version, _)| version),
             digest: out.version.as_ref().map(|(_, digest)| *digest),
+            rule: String::new(),
             why: match &out.substitute {
                 Some(other) => format!("{other} stands in for it"),
                 None => "it may not run in the mode".to_owned(),
@@ -259,11 +266,6 @@ impl LockedCapability {
             let names: Vec<&str> = decision.substitutes.iter().map(Name::as_str).collect();
             why.push(format!("stands in for {}", names.join(", ")));
         }
-        why.extend(
-            self.yanked
-                .iter()
-                .map(|reason| format!("withdrawn: {reason}")),
-        );
         why.join("; ")
     }
 
@@ -278,7 +280,7 @@ impl LockedCapability {
             "suite": decision.suite,
             "required-by": decision.required_by,
             "substitutes": decision.substitutes,
-            "yanked": self.yanked,
+            "yanked": decision.yanked,
         })
     }
 }
@@ -316,6 +318,8 @@ struct Entry<'l> {
     name: &'l str,
     version: Option<&'l Version>,
     digest: Option<Digest>,
+    /// All that was decided about it: two things may be told in the same words.
+    rule: String,
     why: String,
 }
 
@@ -351,6 +355,11 @@ pub(crate) enum Change {
 }
 
 impl Difference {
+    /// Whether there is another version, or none.
+    pub(crate) fn moves(&self) -> bool {
+        matches!(self.change, Change::Added | Change::Removed | Change::Moved)
+    }
+
     /// What is different, in a sentence.
     pub(crate) fn sentence(&self) -> String {
         let what = format!("{}{}", self.level.word(), self.name);
@@ -401,7 +410,7 @@ pub(crate) fn differences(old: Option<&Locked>, new: &Locked) -> Vec<Difference>
             None => Change::Added,
             Some(before) if before.version != now.version => Change::Moved,
             Some(before) if before.digest != now.digest => Change::Changed,
-            Some(before) if before.why != now.why => Change::Reason,
+            Some(before) if (&before.rule, &before.why) != (&now.rule, &now.why) => Change::Reason,
             Some(_) => continue,
         };
         differences.push(Difference {

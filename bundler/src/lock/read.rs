@@ -72,7 +72,9 @@ fn read(mut fields: Fields<'_, '_>) -> Option<Lock> {
         && format.value != FORMAT
     {
         let message = format!("is {}, this program reads {FORMAT}", format.value);
-        fields.report(&format.at, Code::LockInvalid, message);
+        let problem = Problem::new(&format.at, Code::LockInvalid, message);
+        let hint = "use the version of this program that wrote it, or write it anew with `sealift-bundler resolve`";
+        fields.note(problem.with_hint(hint));
         return None;
     }
     let product = fields.required::<Name>("product", Code::LockInvalid, "the product");
@@ -137,8 +139,8 @@ fn resolution(mut fields: Fields<'_, '_>) -> Option<Locked> {
                 range,
                 required_by,
                 substitutes,
+                yanked,
             },
-            yanked,
         })
     });
     let left_out = entries(&mut fields, "left-out", |table, name| {

@@ -6,7 +6,7 @@ use sealift_verifier::{path::Name, release::Mode};
 
 use super::{Difference, Lock, LockFile, Locked, differences, path_of};
 use crate::{
-    collect::Definitions,
+    collect::{Definitions, in_modes},
     definition::is_near,
     error::{Code, Error, Result},
     problem::{Problem, Problems},
@@ -31,6 +31,8 @@ pub(crate) struct Settled {
     pub(crate) lock: Lock,
     /// For each mode that was decided, what the old lock says otherwise.
     pub(crate) changes: Vec<(Option<Mode>, Vec<Difference>)>,
+    /// Modes of the old lock that the release is not for any more.
+    pub(crate) dropped: Vec<Option<Mode>>,
     /// Whether the file has to be written.
     pub(crate) is_new: bool,
 }
@@ -67,14 +69,26 @@ fn settle_all(
     let (product, version) = (release.product.clone(), release.version.clone());
     // Those of another release say nothing of this one, but their versions may stay.
     let known = old.as_ref();
-    let mut problems = definitions.problems.clone();
+    let mut undecided = Vec::new();
     let mut resolutions = Vec::new();
     let mut changes = Vec::new();
     let mut free = match keep {
         Keep::AllBut(names) => names.to_vec(),
         Keep::All | Keep::Nothing => Vec::new(),
     };
-    for mode in definitions.modes(modes)? {
+    let mut asked = definitions.modes(modes)?;
+    if modes.is_empty() {
+        // Those that somebody asked for once are brought up to date with the rest.
+        let more = known.iter().flat_map(|lock| &lock.resolutions);
+        asked.extend(
+            more.map(|l| l.mode)
+                .filter(|mode| definitions.is_for(*mode)),
+        );
+        asked.sort();
+        asked.dedup();
+    }
+    for mode in &asked {
+        let mode = *mode;
         let before = known.and_then(|lock| lock.of(mode));
         let preferred = before.map_or_else(Preferred::default, |locked| preferred(locked, keep));
         match definitions.resolve(mode, &preferred) {
@@ -86,23 +100,20 @@ fn settle_all(
                 changes.push((mode, differences(before, &locked)));
                 resolutions.push(locked);
             }
-            Err(more) => problems.extend(more),
+            Err(problems) => undecided.push((mode, problems)),
         }
     }
+    let mut problems = in_modes(undecided, asked.len());
+    problems.extend(definitions.problems.iter().cloned());
     let (Some(product), Some(version), true) = (product, version, problems.is_empty()) else {
         return Err(problems);
     };
     // Modes that were not asked for stay as they are.
-    let asked: Vec<_> = changes.iter().map(|(mode, _)| *mode).collect();
-    if !modes.is_empty()
-        && let Some(old) = &old
-    {
-        let others = old
-            .resolutions
-            .iter()
-            .filter(|l| l.mode.is_some() && !asked.contains(&l.mode));
-        resolutions.extend(others.cloned());
-    }
+    let others = old.iter().flat_map(|old| &old.resolutions);
+    let others = others.filter(|locked| !asked.contains(&locked.mode));
+    let (kept, dropped): (Vec<_>, Vec<_>) =
+        others.partition(|locked| definitions.is_for(locked.mode));
+    resolutions.extend(kept.into_iter().cloned());
     resolutions.sort_by_key(|locked| locked.mode);
     let lock = Lock {
         product,
@@ -114,6 +125,7 @@ fn settle_all(
         path,
         lock,
         changes,
+        dropped: dropped.into_iter().map(|locked| locked.mode).collect(),
     };
     Ok((settled, free))
 }
@@ -127,6 +139,7 @@ fn preferred(locked: &Locked, keep: Keep<'_>) -> Preferred {
                 .capabilities
                 .retain(|name, _| !names.contains(name));
             preferred.suites.retain(|name, _| !names.contains(name));
+            preferred.free = names.iter().cloned().collect();
         }
         Keep::Nothing => preferred = Preferred::default(),
     }

@@ -83,7 +83,7 @@ impl Locked {
             }
             list(text, "required-by", &decision.required_by)?;
             list(text, "substitutes", &decision.substitutes)?;
-            if let Some(reason) = &capability.yanked {
+            if let Some(reason) = &capability.decision.yanked {
                 pair(text, "yanked", reason)?;
             }
         }

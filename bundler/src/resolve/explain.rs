@@ -13,7 +13,7 @@ use super::{
 use crate::{
     definition::{Wanted, is_near},
     error::Code,
-    problem::{Place, Problem, printable},
+    problem::{Place, Problem},
 };
 
 /// Versions that a sentence lists before it counts the others.
@@ -77,8 +77,34 @@ impl<'s, 'a> Explanation<'s, 'a> {
         self.facts.values().flatten()
     }
 
-    /// What was asked for that led here: of capabilities, or if there are none, of suites.
+    /// Whether something has a part in this that could not be read.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let doubt = self.space.request.doubt;
+        let touched = self.facts.keys().flat_map(|(from, to)| [from, to]);
+        touched.into_iter().any(|package| match package {
+            Package::Root => false,
+            Package::Suite(suite) => doubt.suites.contains(*suite),
+            Package::Listed {
+                suite, capability, ..
+            } => doubt.suites.contains(*suite) || doubt.is_of(capability),
+            Package::Capability(name) | Package::Presence(name) => doubt.is_of(name),
+        }) || doubt.names && self.all().any(|fact| fact.impossible.is_some())
+    }
+
+    /// What was asked for that led here: of capabilities, or if there are none, of suites. If something is needed that
+    /// nothing can be, only that.
     pub(super) fn asks(&self) -> BTreeSet<Ask<'a>> {
+        let needed = self.impossible().and_then(|fact| {
+            let mut facts = self.facts.iter();
+            let (between, _) = facts.find(|(_, facts)| facts.iter().any(|f| f.at == fact.at))?;
+            match between {
+                (Package::Capability(from), Package::Capability(to)) => Some(Ask::Needed(from, to)),
+                _ => None,
+            }
+        });
+        if let Some(needed) = needed {
+            return BTreeSet::from([needed]);
+        }
         let asks: BTreeSet<Ask<'a>> = self.all().filter_map(|fact| fact.ask).collect();
         let is_suite = |ask: &Ask<'_>| matches!(ask, Ask::Suite(_));
         if asks.iter().all(is_suite) {
@@ -146,7 +172,7 @@ impl<'s, 'a> Explanation<'s, 'a> {
         let problem = Problem::new(&at, Code::Unresolvable, message);
         let pins: Vec<String> = asks
             .iter()
-            .map(|fact| format!("{} ({})", fact.about, spot(&fact.at)))
+            .map(|fact| format!("{} ({})", fact.about, fact.at.spot()))
             .collect();
         let listed = contested.filter(|(name, _)| !pinned(name) && self.is_listed(name));
         let hint = match (listed, pins.as_slice()) {
@@ -198,7 +224,7 @@ impl<'s, 'a> Explanation<'s, 'a> {
                     for fact in facts.iter().take(ALIKE) {
                         let why = fact.impossible.as_ref();
                         let why = why.map_or(String::new(), |why| format!(", {}", why.text));
-                        lines.push(format!("{}: {}{why}", spot(&fact.at), fact.text));
+                        lines.push(format!("{}: {}{why}", fact.at.spot(), fact.text));
                     }
                     let others = facts.len().saturating_sub(ALIKE);
                     if let Some(fact) = facts.last().filter(|_| others > 0) {
@@ -216,15 +242,6 @@ impl<'s, 'a> Explanation<'s, 'a> {
             lines.push(format!("and {more} more of this kind"));
         }
         lines
-    }
-}
-
-/// File, line and column.
-fn spot(at: &Place) -> String {
-    let file = printable(&at.file.display().to_string());
-    match at.line {
-        0 => file,
-        line => format!("{file}:{line}:{}", at.column),
     }
 }
 
@@ -384,6 +401,16 @@ fn facts<'a>(
             Package::Listed { suite, release, .. },
             Package::Capability(name) | Package::Presence(name),
         ) => listed(space, suite, release, name).into_iter().collect(),
+        (
+            Package::Listed {
+                suite,
+                release,
+                capability,
+            },
+            Package::Suite(other),
+        ) => replaces(space, (suite, release), capability, other)
+            .into_iter()
+            .collect(),
         (Package::Capability(name), Package::Capability(other)) => {
             sayings(space, name, positions, |candidate| {
                 requirement(space, candidate, other)
@@ -480,6 +507,27 @@ fn listed<'a>(
         text,
         ask,
     ))
+}
+
+/// That a suite of the release definition goes before one of the platform.
+fn replaces<'a>(
+    space: &Space<'a>,
+    (suite, release): (&'a Name, Position),
+    capability: &'a Name,
+    other: &'a Name,
+) -> Option<Fact<'a>> {
+    let (version, _) = space.suites.get(suite)?.get(release as usize)?;
+    let ask = space.asked_suites.get(other)?;
+    let wanted = &ask.wanted.value;
+    Some(Fact {
+        at: ask.wanted.at.clone(),
+        text: format!(
+            "the release asks for suite {other} {wanted}, which goes before what suite {suite} {version} lists of {capability}"
+        ),
+        ask: Some(Ask::Suite(other)),
+        impossible: None,
+        about: other,
+    })
 }
 
 fn asked<'a>(
@@ -630,14 +678,17 @@ fn impossible(space: &Space<'_>, name: &Name, demand: Demand<'_>) -> Option<Impo
         ),
     };
     let hint = match verdict {
-        Verdict::PreRelease => Some(format!("pin it: {name} = {version}")),
+        Verdict::PreRelease => Some(format!("pin it: \"{name}\" = \"{version}\"")),
         _ => None,
     };
     Some(Impossible { code, text, hint })
 }
 
 /// Names that may be meant.
-fn nearest<'n>(name: &Name, names: impl Iterator<Item = &'n &'n Name>) -> Option<String> {
+pub(super) fn nearest<'n>(
+    name: &Name,
+    names: impl Iterator<Item = &'n &'n Name>,
+) -> Option<String> {
     let near: Vec<&str> = names
         .map(|other| other.as_str())
         .filter(|other| is_near(name.as_str(), other))

@@ -10,7 +10,10 @@ mod positions;
 mod requirement;
 mod space;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use pubgrub::{PubGrubError, SelectedDependencies};
 use sealift_verifier::{
@@ -19,7 +22,7 @@ use sealift_verifier::{
 };
 use semver::Version;
 
-pub(crate) use self::requirement::meets;
+pub(crate) use self::requirement::{is, meets};
 use self::{
     explain::Explanation,
     positions::Position,
@@ -51,13 +54,48 @@ pub(crate) struct Request<'a> {
     pub(crate) mode: Option<Mode>,
     /// Versions that are taken where they are allowed, before any later ones.
     pub(crate) preferred: &'a Preferred,
+    /// What could not be read.
+    pub(crate) doubt: &'a Doubt,
+}
+
+/// What definitions say that could not be read, and has problems of its own: what seems to follow from its not being there
+/// is not told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// Capabilities of which not all is known.
+    pub(crate) capabilities: BTreeSet<Name>,
+    /// Suites of which not all is known.
+    pub(crate) suites: BTreeSet<Name>,
+    /// Platforms of which not all is known.
+    pub(crate) platforms: BTreeSet<Name>,
+    /// Whether something is asked for that is not known.
+    pub(crate) asks: bool,
+    /// Whether something may be there under any name.
+    pub(crate) names: bool,
+}
+
+impl Doubt {
+    /// Adds what others could not read.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.capabilities.extend(other.capabilities.iter().cloned());
+        self.suites.extend(other.suites.iter().cloned());
+        self.platforms.extend(other.platforms.iter().cloned());
+        self.asks |= other.asks;
+        self.names |= other.names;
+    }
+
+    /// Whether not all is known of a capability.
+    fn is_of(&self, capability: &Name) -> bool {
+        self.names || self.capabilities.contains(capability)
+    }
 }
 
 impl<'a> Request<'a> {
     /// The platform release that is pinned, if the catalog has it.
-    fn platform_of(&self, catalog: &'a Catalog) -> Option<&'a Entry<Listing>> {
-        let (product, version) = self.product.zip(self.platform)?;
-        catalog.platforms.get(product)?.get(&version.value)
+    fn platform_of(&self, catalog: &'a Catalog) -> Option<(&'a Version, &'a Entry<Listing>)> {
+        let (product, pin) = self.product.zip(self.platform)?;
+        let mut releases = catalog.platforms.get(product)?.iter();
+        releases.find(|(version, _)| is(&pin.value, version))
     }
 }
 
@@ -66,6 +104,8 @@ impl<'a> Request<'a> {
 pub(crate) struct Preferred {
     pub(crate) suites: BTreeMap<Name, Version>,
     pub(crate) capabilities: BTreeMap<Name, Version>,
+    /// Suites and capabilities that somebody wants to move: they are decided first, and others follow.
+    pub(crate) free: BTreeSet<Name>,
 }
 
 /// The answer.
@@ -90,10 +130,11 @@ type Solution<'a> = SelectedDependencies<Package<'a>, Position>;
 pub(crate) fn resolve(catalog: &Catalog, request: &Request<'_>) -> Result<Resolved, Vec<Problem>> {
     let mut space = Space::new(catalog, request);
     let mut problems: Vec<Problem> = missing_platform(catalog, request).into_iter().collect();
+    let mut found = problems.len();
     loop {
         space.rounds.set(0);
         match pubgrub::resolve(&space, Package::Root, 0_u32) {
-            Ok(solution) if problems.is_empty() => {
+            Ok(solution) if found == 0 => {
                 let unnamed = outcome::unnamed(&space, &solution);
                 if unnamed.is_empty() {
                     return outcome::of(&space, &solution);
@@ -101,20 +142,26 @@ pub(crate) fn resolve(catalog: &Catalog, request: &Request<'_>) -> Result<Resolv
                 // Their suites were not chosen in the releases that name them.
                 space.named.retain(|named| !unnamed.contains(named));
             }
-            Ok(_) => return Err(problems),
+            Ok(solution) => {
+                problems.extend(outcome::wrong(&space, &solution));
+                return Err(problems);
+            }
             Err(PubGrubError::NoSolution(tree)) => {
                 let explanation = Explanation::of(&space, &tree);
                 let asks = explanation.asks();
-                problems.push(explanation.problem());
+                if !explanation.is_in_doubt() {
+                    problems.push(explanation.problem());
+                }
+                found += 1;
                 // What remains when everything that led here is gone may be impossible too.
-                if asks.is_empty() || problems.len() == PROBLEMS {
+                if asks.is_empty() || found == PROBLEMS {
                     return Err(problems);
                 }
                 space.ignored.extend(asks);
             }
-            Err(error) => {
+            Err(_) => {
                 let at = Place::of_file(request.definition);
-                let problem = Problem::new(&at, Code::Unresolvable, error.to_string());
+                let problem = Problem::new(&at, Code::Unresolvable, space::TooHard.to_string());
                 problems.push(
                     problem
                         .with_hint("pin more capabilities, so that there is less to choose from"),
@@ -128,7 +175,8 @@ pub(crate) fn resolve(catalog: &Catalog, request: &Request<'_>) -> Result<Resolv
 /// A pin of a platform release that is not there.
 fn missing_platform(catalog: &Catalog, request: &Request<'_>) -> Option<Problem> {
     let (product, pin) = request.product.zip(request.platform)?;
-    if request.platform_of(catalog).is_some() {
+    let doubt = request.doubt;
+    if request.platform_of(catalog).is_some() || doubt.names || doubt.platforms.contains(product) {
         return None;
     }
     let Some(releases) = catalog.platforms.get(product) else {

@@ -10,8 +10,10 @@ use sealift_verifier::{
 use semver::Version;
 
 use super::{
-    Resolved, Solution,
-    space::{Candidate, Package, Space},
+    Doubt, Resolved, Solution,
+    explain::nearest,
+    requirement::meets,
+    space::{Candidate, Demand, Package, Space, Verdict},
 };
 use crate::{
     catalog::Entry,
@@ -121,6 +123,10 @@ impl<'s, 'a> Chosen<'s, 'a> {
                 .map(|(other, (version, _))| format!("{other} {version}"))
                 .collect(),
             substitutes: replaced.map(|other| (*other).clone()).collect(),
+            yanked: self.candidate(name).and_then(|(_, entry)| {
+                let reason = entry.definition.yanked.as_ref();
+                reason.map(|reason| reason.value.clone())
+            }),
         }
     }
 
@@ -147,9 +153,8 @@ impl<'s, 'a> Chosen<'s, 'a> {
     }
 
     fn resolution(&self) -> Resolution {
-        let request = self.space.request;
-        let platform = request.platform.map(|platform| PlatformRef {
-            version: platform.value.clone(),
+        let platform = self.space.platform.map(|version| PlatformRef {
+            version: version.clone(),
         });
         let suites = self.suites.iter().map(|(name, (version, _))| {
             let ask = self.space.asked_suites.get(name);
@@ -172,22 +177,20 @@ impl<'s, 'a> Chosen<'s, 'a> {
 
     /// The capabilities that one needs in the release, with the place that says so.
     fn needs(&self, name: &Name) -> Vec<(&'a Name, &'a Place)> {
-        if let Some((_, other)) = self.replaced.get(name) {
-            return vec![(&other.value, &other.at)];
-        }
-        let Some((_, entry)) = self.running.get(name) else {
-            return Vec::new();
-        };
-        let requires = entry.definition.requires.iter();
-        requires
-            .map(|(other, requirement)| (other, &requirement.at))
-            .collect()
+        let needs = self
+            .candidate(name)
+            .map(|(_, entry)| self.space.needs(entry));
+        let needs = needs.into_iter().flatten();
+        needs.map(|(other, at, _)| (other, at)).collect()
+    }
+
+    fn candidate(&self, name: &Name) -> Option<Candidate<'a>> {
+        let replaced = self.replaced.get(name).map(|(candidate, _)| candidate);
+        self.running.get(name).or(replaced).copied()
     }
 
     fn version(&self, name: &Name) -> Option<&'a Version> {
-        let replaced = self.replaced.get(name).map(|(candidate, _)| candidate);
-        let candidate = self.running.get(name).or(replaced);
-        candidate.map(|(version, _)| *version)
+        self.candidate(name).map(|(version, _)| version)
     }
 
     /// Circles of capabilities that need each other: none of them can be started first.
@@ -280,9 +283,63 @@ impl<'s, 'a> Chosen<'s, 'a> {
         problems
     }
 
+    /// Later versions that would have been taken, if what they need were in the catalog under that name at all: with a slip
+    /// of the pen in the newest version, an older one would be shipped without a word.
+    fn passed_over(&self) -> Vec<Problem> {
+        let chosen = self.running.keys().chain(self.replaced.keys());
+        chosen.flat_map(|name| self.passed_over_of(name)).collect()
+    }
+
+    fn passed_over_of(&self, name: &'a Name) -> Vec<Problem> {
+        let space = self.space;
+        let Some(chosen) = self.version(name) else {
+            return Vec::new();
+        };
+        if space.request.preferred.capabilities.get(name) == Some(chosen) {
+            return Vec::new();
+        }
+        let later = space.candidates(name).iter().rev();
+        let later = later.take_while(|(version, _)| *version > chosen);
+        let wanted = later.filter(|candidate| self.is_wanted(name, **candidate));
+        let problems = wanted.flat_map(|(version, entry)| {
+            let unknown = space.needs(entry);
+            let unknown = unknown.filter(|(other, ..)| {
+                space.candidates(other).is_empty() && !space.request.doubt.is_of(other)
+            });
+            unknown.map(move |(other, at, verb)| {
+                let message = format!(
+                    "{name} {version} {verb} {other}, but the catalog has no {other}: {chosen} would be taken in its place"
+                );
+                let problem = Problem::new(at, Code::CapabilityUnknown, message);
+                problem.with_hint(nearest(other, space.capabilities.keys()).unwrap_or_else(|| {
+                    format!("correct the name, add {other} to the catalog, or withdraw {name} {version}")
+                }))
+            })
+        });
+        problems.collect()
+    }
+
+    /// Whether a version is one that all others in the release would do with.
+    fn is_wanted(&self, name: &Name, candidate: Candidate<'a>) -> bool {
+        let listers = self.listers(name);
+        let said = match self.space.pins.get(name) {
+            Some(pin) => Some(&pin.value),
+            None => listers.first().map(|(_, _, wanted)| &wanted.value),
+        };
+        let demand = said.map_or(Demand::Any, Demand::from);
+        if self.space.judge(name, candidate, demand) != Some(Verdict::Usable) {
+            return false;
+        }
+        self.running.values().all(|(_, entry)| {
+            let requires = entry.definition.requires.iter();
+            let mut required = requires.filter(|(other, _)| other == name);
+            required.all(|(_, range)| meets(&range.value, candidate.0))
+        })
+    }
+
     /// A release of nothing.
     fn empty(&self) -> Option<Problem> {
-        if !self.running.is_empty() {
+        if !self.running.is_empty() || *self.space.request.doubt != Doubt::default() {
             return None;
         }
         let at = Place::of_file(self.space.request.definition);
@@ -331,17 +388,31 @@ pub(super) fn unnamed<'a>(
     );
     let named = |name: &Name, version: &Version| {
         let mut listers = chosen.listers(name).into_iter();
-        listers.any(|(_, _, wanted)| wanted.value == Wanted::Exact(version.clone()))
+        let level = listers
+            .clone()
+            .next()
+            .map(|(suite, ..)| chosen.level(suite));
+        listers.any(|(suite, _, wanted)| {
+            Some(chosen.level(suite)) == level && wanted.value.is(version)
+        })
     };
     all.filter(|(name, version)| space.named.contains(&(*name, *version)) && !named(name, version))
         .collect()
 }
 
-/// The answer, if the whole makes sense.
-pub(super) fn of(space: &Space<'_>, solution: &Solution<'_>) -> Result<Resolved, Vec<Problem>> {
+/// What is wrong with a part of the answer, where there is no whole one.
+pub(super) fn wrong(space: &Space<'_>, solution: &Solution<'_>) -> Vec<Problem> {
     let chosen = Chosen::of(space, solution);
     let mut problems = chosen.circles();
     problems.extend(chosen.nested());
+    problems.extend(chosen.passed_over());
+    problems
+}
+
+/// The answer, if the whole makes sense.
+pub(super) fn of(space: &Space<'_>, solution: &Solution<'_>) -> Result<Resolved, Vec<Problem>> {
+    let mut problems = wrong(space, solution);
+    let chosen = Chosen::of(space, solution);
     if problems.is_empty() {
         problems.extend(chosen.empty());
     }

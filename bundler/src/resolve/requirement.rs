@@ -24,6 +24,13 @@ pub(crate) fn meets(requirement: &VersionReq, version: &Version) -> bool {
     })
 }
 
+/// Whether `version` is the one that is written in full. Build metadata does not make another version (SemVer 2.0, 10), so
+/// that it may be left out; whoever writes it means it.
+pub(crate) fn is(exact: &Version, version: &Version) -> bool {
+    exact.cmp_precedence(version).is_eq()
+        && (exact.build.is_empty() || exact.build == version.build)
+}
+
 /// Whether a requirement names a pre-release with the numbers of this one. `semver` asks in addition that all other
 /// bounds are met by its own rules, by which 2.0.0-rc.1 does not meet `<=2`.
 pub(super) fn names(requirement: &VersionReq, version: &Version) -> bool {

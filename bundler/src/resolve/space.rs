@@ -14,15 +14,17 @@ use semver::{Version, VersionReq};
 use super::{
     Request,
     positions::{Position, Positions},
-    requirement::{meets, names},
+    requirement::{is, meets, names},
 };
 use crate::{
     catalog::{Catalog, Entry},
     definition::{CapabilityDefinition, Listing, Located, Wanted},
+    problem::Place,
 };
 
-/// Rounds after which the solver gives up: more than any catalog needs that people keep.
-const ROUNDS: u32 = 200_000;
+/// Times that the solver may go back before it gives up, some seconds: each takes longer than the one before, and no catalog
+/// that people keep needs as many.
+const DETOURS: u32 = 10_000;
 
 /// What the solver decides on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +62,8 @@ pub(super) enum Ask<'a> {
     Capability(&'a Name),
     /// A capability, by a suite.
     Listed(&'a Name, &'a Name),
+    /// A capability, by another one that requires it or that it stands in for.
+    Needed(&'a Name, &'a Name),
 }
 
 /// A suite that has a part in the release.
@@ -104,6 +108,8 @@ pub(super) type Candidate<'a> = (&'a Version, &'a Entry<CapabilityDefinition>);
 /// All that can be decided on.
 pub(super) struct Space<'a> {
     pub(super) request: &'a Request<'a>,
+    /// The version of the platform release that is pinned, if it is there.
+    pub(super) platform: Option<&'a Version>,
     pub(super) capabilities: BTreeMap<&'a Name, Vec<Candidate<'a>>>,
     pub(super) suites: BTreeMap<&'a Name, Vec<(&'a Version, &'a Entry<Listing>)>>,
     pub(super) asked_suites: BTreeMap<&'a Name, SuiteAsk<'a>>,
@@ -114,14 +120,20 @@ pub(super) struct Space<'a> {
     pub(super) named: BTreeSet<(&'a Name, &'a Version)>,
     /// Capabilities of which it matters to others whether they are there.
     watched: BTreeSet<&'a Name>,
+    /// Capabilities that the release definition or a suite asks for.
+    asked: BTreeSet<&'a Name>,
     /// How often the solver went round.
     pub(super) rounds: Cell<u32>,
+    /// How often it may: each package once, and so many more.
+    most: u32,
 }
 
 impl<'a> Space<'a> {
     pub(super) fn new(catalog: &'a Catalog, request: &'a Request<'a>) -> Self {
         let platform = request.platform_of(catalog);
-        let listed = platform.iter().flat_map(|entry| &entry.definition.members);
+        let listed = platform
+            .iter()
+            .flat_map(|(_, entry)| &entry.definition.members);
         let listed = listed.map(|(name, wanted)| (name, wanted, false));
         let pinned = request
             .suites
@@ -133,6 +145,7 @@ impl<'a> Space<'a> {
             .map(|(name, wanted, pinned)| (name, SuiteAsk { wanted, pinned }));
         let mut space = Self {
             request,
+            platform: platform.map(|(version, _)| version),
             capabilities: catalog
                 .capabilities
                 .iter()
@@ -148,25 +161,50 @@ impl<'a> Space<'a> {
             ignored: BTreeSet::new(),
             named: BTreeSet::new(),
             watched: BTreeSet::new(),
+            asked: BTreeSet::new(),
             rounds: Cell::default(),
+            most: 0,
         };
         let named = space.listings().filter_map(|(name, wanted)| match wanted {
             Wanted::Exact(version) if !version.pre.is_empty() => Some((name, version)),
             _ => None,
         });
         space.named = named.collect();
+        // A capability is two packages, and what a suite lists may be one more.
+        let names = space.suites.len() + 2 * space.capabilities.len() + space.listings().count();
+        space.most = u32::try_from(names)
+            .unwrap_or(u32::MAX)
+            .saturating_add(DETOURS);
         space.watched = space.watch();
+        let listed = space.listings().map(|(name, _)| name);
+        space.asked = listed.chain(space.pins.keys().copied()).collect();
         space
     }
 
-    /// What the suite releases that are in question list.
+    /// What the suite releases that are in question list, and nothing closer replaces whatever is decided.
     fn listings(&self) -> impl Iterator<Item = (&'a Name, &'a Wanted)> {
-        let releases = self
-            .asked_suites
-            .keys()
-            .flat_map(|suite| self.releases(suite));
-        let members = releases.flat_map(|(_, entry)| &entry.definition.members);
-        members.map(|(name, wanted)| (name, &wanted.value))
+        let suites = self.asked_suites.iter();
+        suites.flat_map(|(suite, ask)| {
+            let members = self
+                .releases(suite)
+                .into_iter()
+                .flat_map(|(_, entry)| &entry.definition.members);
+            let says = members.filter(|(name, _)| {
+                !self.pins.contains_key(name) && (ask.pinned || !self.is_always_listed(name))
+            });
+            says.map(|(name, wanted)| (name, &wanted.value))
+        })
+    }
+
+    /// Whether a suite that the release definition pins lists a capability in each release that may be taken.
+    fn is_always_listed(&self, capability: &Name) -> bool {
+        let mut pinned = self.asked_suites.iter().filter(|(_, ask)| ask.pinned);
+        pinned.any(|(suite, _)| {
+            let releases = self.releases(suite);
+            let lists =
+                |(_, entry): &(_, &Entry<Listing>)| entry.definition.wanted(capability).is_some();
+            !releases.is_empty() && releases.iter().all(lists)
+        })
     }
 
     fn watch(&self) -> BTreeSet<&'a Name> {
@@ -207,7 +245,7 @@ impl<'a> Space<'a> {
         demand: Demand<'_>,
     ) -> Option<Verdict<'a>> {
         let meant = match demand {
-            Demand::Exact(exact) => exact == version,
+            Demand::Exact(exact) => is(exact, version),
             Demand::Range(requirement) => meets(requirement, version),
             Demand::Any => true,
         };
@@ -216,7 +254,7 @@ impl<'a> Space<'a> {
         }
         let definition = &entry.definition;
         let pinned = self.pins.get(name);
-        let pinned = pinned.is_some_and(|pin| pin.value == Wanted::Exact(version.clone()));
+        let pinned = pinned.is_some_and(|pin| pin.value.is(version));
         if let Some(reason) = &definition.yanked
             && !pinned
         {
@@ -262,6 +300,19 @@ impl<'a> Space<'a> {
         let mode = self.request.mode?;
         let runs = entry.definition.modes.contains(&mode);
         stand_in(entry, mode).filter(|_| !runs)
+    }
+
+    /// What a version needs in the mode of the release, where it says so, and how.
+    pub(super) fn needs(
+        &self,
+        entry: &'a Entry<CapabilityDefinition>,
+    ) -> impl Iterator<Item = (&'a Name, &'a Place, &'static str)> {
+        let stand_in = self.stand_in(entry);
+        let requires = entry.definition.requires.iter();
+        let requires = requires.filter(move |_| stand_in.is_none());
+        let requires = requires.map(|(other, range)| (other, &range.at, "requires"));
+        let replaced = stand_in.map(|other| (&other.value, &other.at, "is replaced by"));
+        requires.chain(replaced)
     }
 
     /// The suites that the release definition pins and that may list a capability, with the releases that do.
@@ -364,12 +415,19 @@ impl<'a> Space<'a> {
         let Some((_, entry)) = self.candidate(name, position) else {
             return Vec::new();
         };
+        let is_told = |other| self.ignored.contains(&Ask::Needed(name, other));
         if let Some(other) = self.stand_in(entry) {
             let usable = self.usable(&other.value, Demand::Any);
-            return vec![(Package::Capability(&other.value), usable)];
+            let needed = Some((Package::Capability(&other.value), usable));
+            return needed
+                .filter(|_| !is_told(&other.value))
+                .into_iter()
+                .collect();
         }
         let definition = &entry.definition;
-        let requires = definition.requires.iter().map(|(other, requirement)| {
+        let requires = definition.requires.iter();
+        let requires = requires.filter(|(other, _)| !is_told(other));
+        let requires = requires.map(|(other, requirement)| {
             let usable = self.usable(other, Demand::Range(&requirement.value));
             (Package::Capability(other), usable)
         });
@@ -420,7 +478,7 @@ impl<'a> Space<'a> {
 /// Whether a suite release is one that is wanted.
 pub(super) fn suits(wanted: &Wanted, version: &Version) -> bool {
     match wanted {
-        Wanted::Exact(exact) => exact == version,
+        Wanted::Exact(exact) => is(exact, version),
         Wanted::Range(requirement) => requirement.matches(version),
     }
 }
@@ -432,16 +490,16 @@ fn stand_in(entry: &Entry<CapabilityDefinition>, mode: Mode) -> Option<&Located<
         .map(|(_, name)| name)
 }
 
-/// The solver needs too many rounds.
+/// The solver has to go back too often.
 #[derive(Debug, thiserror::Error)]
-#[error("not decided within {ROUNDS} rounds")]
+#[error("what is asked for is not decided after {DETOURS} ways that led nowhere")]
 pub(super) struct TooHard;
 
 impl<'a> DependencyProvider for Space<'a> {
     type P = Package<'a>;
     type V = Position;
     type VS = Positions;
-    type Priority = (u8, u32, Reverse<usize>, Reverse<Package<'a>>);
+    type Priority = (u8, bool, bool, u32, bool, Reverse<Package<'a>>);
     type M = &'static str;
     type Err = TooHard;
 
@@ -459,9 +517,19 @@ impl<'a> DependencyProvider for Space<'a> {
             Package::Capability(_) => 2,
             Package::Presence(_) => 1,
         };
-        let left = range.below(self.length(*package)).count();
+        // What is free to move is what somebody wants to move; what has one version left is decided already. What is asked
+        // for goes before what is only required, then names decide: how many older versions there are does not.
+        let (free, asked) = match package {
+            Package::Suite(name) => (self.request.preferred.free.contains(*name), true),
+            Package::Capability(name) => (
+                self.request.preferred.free.contains(*name),
+                self.asked.contains(name),
+            ),
+            _ => (false, true),
+        };
+        let forced = range.below(self.length(*package)).nth(1).is_none();
         let conflicts = statistics.conflict_count();
-        (class, conflicts, Reverse(left), Reverse(*package))
+        (class, forced, free, conflicts, asked, Reverse(*package))
     }
 
     fn choose_version(
@@ -499,7 +567,7 @@ impl<'a> DependencyProvider for Space<'a> {
 
     fn should_cancel(&self) -> Result<(), TooHard> {
         self.rounds.set(self.rounds.get() + 1);
-        if self.rounds.get() > ROUNDS {
+        if self.rounds.get() > self.most {
             return Err(TooHard);
         }
         Ok(())

@@ -277,6 +277,7 @@ impl Case {
             capabilities: &self.of_capabilities(&self.pins),
             mode,
             preferred,
+            doubt: &Doubt::default(),
         };
         resolve(&catalog, &request)
     }
@@ -479,6 +480,7 @@ proptest! {
                 let lock = Preferred {
                     capabilities: versions.chain(resolved.replaced.clone()).collect(),
                     suites: suites.map(|s| (s.name.clone(), s.version.clone())).collect(),
+                    free: BTreeSet::new(),
                 };
                 prop_assert_eq!(case.resolve(mode, &lock), Ok(resolved.clone()));
                 prop_assert_eq!(case.resolve(mode, &Preferred::default()), Ok(resolved));

@@ -4,6 +4,7 @@
 mod locks;
 mod messages;
 mod sources;
+mod why;
 
 use std::path::PathBuf;
 
@@ -195,7 +196,7 @@ fn a_range_is_no_pin() {
     assert_eq!(
         said.text(),
         "acme 2.5.0: 4 capabilities\n\
-         \x20 + platform     2.5.0\n\
+         \x20 + platform     2.5.0  pinned\n\
          \x20 + suite core   1.1.0  latest that \"~1.1\" in the platform allows\n\
          \x20 + suite extra  1.0.0  latest that \"^1\" in the release definition allows\n\
          \x20 + core/api     2.1.0  latest that \"^2\" in suite core 1.1.0 allows\n\
@@ -349,4 +350,119 @@ fn ten_thousand_definitions_are_read_and_every_bad_one_is_told() {
         .run(&["resolve", "acme-2.5.0.toml"])
         .fails_with("definition-invalid");
     assert_eq!(said.stderr.matches("unknown-key").count(), 50);
+}
+
+/// What decides does not depend on how many versions there are that nobody takes.
+#[test]
+fn older_versions_decide_nothing() {
+    let catalog = Catalog::new("[capabilities]\n\"a/y\" = \"*\"\n\"a/z\" = \"*\"\n");
+    catalog
+        .versions("a/y", &["1.0.0"])
+        .versions("a/z", &["1.0.0", "2.0.0"])
+        .capability("a/y 2.0.0", "[requires]\n\"a/z\" = \"<2\"\n");
+    let expected = ["a/y 2.0.0 latest", "a/z 1.0.0 latest"];
+    catalog.decides(&[], &expected);
+    catalog.versions("a/y", &["0.0.1", "0.0.2", "0.0.3"]);
+    catalog.decides(&[], &expected);
+    // What is asked for goes before what is only required.
+    catalog.release("[capabilities]\n\"b/b\" = \"*\"\n\"c/c\" = \"*\"\n");
+    catalog
+        .versions("a/a", &["1.0.0", "2.0.0"])
+        .capability("c/c 1.0.0", "")
+        .capability("c/c 2.0.0", "[requires]\n\"a/a\" = \"<2\"\n")
+        .capability("b/b 1.0.0", "[requires]\n\"a/a\" = \"*\"\n");
+    let expected = ["a/a 1.0.0 latest", "b/b 1.0.0 latest", "c/c 2.0.0 latest"];
+    catalog.decides(&[], &expected);
+}
+
+/// A pre-release enters by the name that a listing gives it, if that listing has a say.
+#[test]
+fn a_listing_that_is_replaced_names_no_pre_release() {
+    let catalog = Catalog::new("[suites]\na = \"1.0.0\"\n[capabilities]\n\"a/x\" = \">=2\"\n");
+    catalog
+        .versions("a/x", &["2.0.0", "3.0.0-rc.1"])
+        .suite("a 1.0.0", "\"a/x\" = \"3.0.0-rc.1\"\n");
+    catalog.decides(&[], &["a/x 2.0.0 latest"]);
+    catalog.release("[suites]\na = \"1.0.0\"\n");
+    catalog.decides(&[], &["a/x 3.0.0-rc.1 suite"]);
+    catalog.release("platform = \"1.0.0\"\n[suites]\nb = \"1.0.0\"\n");
+    catalog
+        .platform("1.0.0", "a = \"1.0.0\"\n")
+        .suite("b 1.0.0", "\"a/x\" = \">=2\"\n");
+    catalog.decides(&[], &["a/x 2.0.0 latest"]);
+}
+
+#[test]
+fn build_metadata_does_not_make_another_version() {
+    let catalog = Catalog::new("platform = \"1.0.0\"\n[capabilities]\n\"a/x\" = \"1.0.0\"\n");
+    catalog
+        .versions("a/x", &["1.0.0+build.5"])
+        .platform("1.0.0+p", "a = \"1.0.0\"\n")
+        .suite("a 1.0.0+s", "\"a/x\" = \"1.0.0\"\n");
+    catalog.decides(&[], &["a/x 1.0.0+build.5 capability"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog.run(&["check", "--locked", "acme-2.5.0.toml"]).ok();
+    catalog.release("[capabilities]\n\"a/x\" = \"1.0.0+build.6\"\n");
+    let said = catalog.run(&["resolve", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    assert!(
+        said.stderr.contains("only 1.0.0+build.5"),
+        "{}",
+        said.stderr
+    );
+    for wanted in ["=1.0.0+build.6", "^1.0.0+b"] {
+        catalog.release(&format!("[capabilities]\n\"a/x\" = \"{wanted}\"\n"));
+        let said = catalog.run(&["resolve", "acme-2.5.0.toml"]);
+        let said = said.fails_with("definition-invalid");
+        assert!(said.stderr.contains("leave it out"), "{}", said.stderr);
+    }
+}
+
+/// A version that is withdrawn, and pinned all the same, says so wherever it is told, up to the release manifest.
+#[test]
+fn what_is_withdrawn_and_pinned_says_so() {
+    let sandbox = Sandbox::new();
+    let vendor = sealift_tests::vendor::Vendor::new(&sandbox);
+    let definition = vendor
+        .release("1.0.0", 1)
+        .capability("core/app", "service")
+        .lines("yanked = true\nyanked-reason = \"loses data\"\n")
+        .file("data", "some data")
+        .define();
+    let told = "pinned, although withdrawn: loses data";
+    for verb in ["resolve", "tree"] {
+        let said = vendor.bundler(sealift_tests::args![verb, definition]).ok();
+        assert!(said.text().contains(told), "{}", said.text());
+    }
+    let bundle = vendor.build(&definition);
+    let verifier = sandbox.program("sealift-verifier");
+    let args = sealift_tests::args!["inspect", bundle, "release", "--root", vendor.root()];
+    let said = verifier.args(args).run().ok();
+    assert!(said.text().contains(told), "{}", said.text());
+}
+
+/// It takes as long as there is hope, and some seconds more.
+#[test]
+fn a_riddle_ends() {
+    let catalog = Catalog::new("");
+    let names: Vec<String> = (0..10).map(|n| format!("p/c{n}")).collect();
+    for name in &names {
+        for version in 0..9 {
+            let others = names.iter().filter(|other| *other != name);
+            let conflicts: String = others
+                .map(|other| format!("\"{other}\" = \"=1.{version}.0\"\n"))
+                .collect();
+            let id = format!("{name} 1.{version}.0");
+            catalog.capability(&id, &format!("[conflicts]\n{conflicts}"));
+        }
+    }
+    let pins: String = names
+        .iter()
+        .map(|name| format!("\"{name}\" = \"*\"\n"))
+        .collect();
+    catalog.release(&format!("[capabilities]\n{pins}"));
+    let said = catalog.run(&["resolve", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    let told = "acme-2.5.0.toml: what is asked for is not decided after";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
 }

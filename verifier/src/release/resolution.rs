@@ -92,13 +92,19 @@ pub struct Decision {
     /// The capabilities that it stands in for in the mode of the release. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub substitutes: Vec<Name>,
+    /// Why the version was withdrawn, if a pin has it in the release all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yanked: Option<String>,
 }
 
 impl Decision {
     /// What decided, in a few words for people.
     pub fn reason(&self) -> String {
         match (self.rule, &self.suite, &self.range) {
-            (Rule::Capability, ..) => "pinned".to_owned(),
+            (Rule::Capability, ..) => match &self.yanked {
+                Some(reason) => format!("pinned, although withdrawn: {reason}"),
+                None => "pinned".to_owned(),
+            },
             (Rule::Latest, Some(suite), Some(range)) => range.told(&format!("suite {suite}")),
             (Rule::Latest, None, Some(range)) => range.told(RELEASE),
             (rule, Some(suite), _) => format!("{} {suite}", rule.name()),

@@ -284,3 +284,104 @@ fn a_release_is_explained() {
     }
     assert!(!catalog.lock().exists());
 }
+
+/// What is named moves, and others follow, whatever else there is to choose from.
+#[test]
+fn what_is_let_go_moves_first() {
+    let catalog = Catalog::new("[capabilities]\n\"a/y\" = \"*\"\n\"a/z\" = \"*\"\n");
+    catalog
+        .versions("a/y", &["0.0.1", "0.1.0", "0.2.0", "1.0.0"])
+        .versions("a/z", &["1.0.0"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog
+        .versions("a/z", &["1.1.0"])
+        .capability("a/y 1.2.0", "[requires]\n\"a/z\" = \">=1.1\"\n");
+    let said = catalog
+        .run(&["update", "acme-2.5.0.toml", "a/y", "--dry-run"])
+        .ok();
+    for moved in ["a/y  1.0.0 -> 1.2.0", "a/z  1.0.0 -> 1.1.0"] {
+        assert!(said.text().contains(moved), "{}", said.text());
+    }
+}
+
+#[test]
+fn a_mode_that_was_asked_for_once_stays_in_the_lock() {
+    let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"^1\"\n");
+    catalog.versions("a/x", &["1.0.0"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    let edge = ["check", "acme-2.5.0.toml", "--mode", "edge", "--locked"];
+    let said = catalog.run(&edge).fails_with("definition-invalid");
+    assert!(
+        said.stderr
+            .contains("run `sealift-bundler resolve acme-2.5.0.toml --mode edge`"),
+        "{}",
+        said.stderr
+    );
+    catalog
+        .run(&["resolve", "acme-2.5.0.toml", "--mode", "edge"])
+        .ok();
+    catalog.run(&edge).ok();
+    catalog.run(&["check", "acme-2.5.0.toml", "--locked"]).ok();
+    // Neither moves before somebody says so, then both do.
+    catalog.versions("a/x", &["1.1.0"]);
+    let said = catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    assert!(said.text().contains("stays as it is"), "{}", said.text());
+    let said = catalog.run(&["update", "acme-2.5.0.toml"]).ok();
+    assert_eq!(
+        said.text().matches("1.0.0 -> 1.1.0").count(),
+        2,
+        "{}",
+        said.text()
+    );
+    // A mode that the release is not for is refused, and told when it goes.
+    catalog.release("modes = [\"saas\"]\n[capabilities]\n\"a/x\" = \"^1\"\n");
+    let said = catalog.run(&["check", "acme-2.5.0.toml", "--locked"]);
+    let said = said.fails_with("definition-invalid");
+    assert!(
+        said.stderr
+            .contains("has a resolution for no mode, which the release is not for [lock-stale]"),
+        "{}",
+        said.stderr
+    );
+    let said = catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    for gone in ["no mode", "edge"] {
+        let told = format!("the resolution for {gone} is gone: the release is not for it\n");
+        assert!(said.text().contains(&told), "{}", said.text());
+    }
+    catalog.run(&["check", "acme-2.5.0.toml", "--locked"]).ok();
+}
+
+#[test]
+fn every_field_of_a_lock_counts() {
+    let catalog = Catalog::new("platform = \"1.0.0\"\n");
+    catalog
+        .platform("1.0.0", "core = \"^1\"\n")
+        .suite("core 1.0.0", "\"core/api\" = \"^1\"\n")
+        .versions("core/api", &["1.0.0"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    let lock = String::from_utf8(read(&catalog.lock())).unwrap();
+    for (from, to) in [
+        ("of = \"platform\"", "of = \"suite\""),
+        ("allows = \"^1\"", "allows = \"^1.0\""),
+        ("suite = \"core 1.0.0\"", "suite = \"core 1.0.1\""),
+    ] {
+        assert!(lock.contains(from), "{from} in {lock}");
+        fs::write(catalog.lock(), lock.replace(from, to)).unwrap();
+        let said = catalog.run(&["check", "acme-2.5.0.toml", "--locked"]);
+        let said = said.fails_with("definition-invalid");
+        assert!(said.stderr.contains("[lock-stale]"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn each_definition_has_a_lock_of_its_own() {
+    let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"*\"\n");
+    catalog.versions("a/x", &["1.0.0"]);
+    let text = read(&catalog.definition());
+    for name in ["acme-2.5.0", "acme-2.5.1"] {
+        fs::write(catalog.sandbox.join(name), &text).unwrap();
+        catalog.run(&["resolve", name]).ok();
+        assert!(catalog.sandbox.join(&format!("{name}.lock")).exists());
+    }
+    assert!(!catalog.sandbox.join("acme-2.5.lock").exists());
+}

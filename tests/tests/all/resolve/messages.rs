@@ -94,7 +94,7 @@ fn withdrawn_and_unnamed_versions() {
         &[],
         "
 acme-2.5.0.toml:8:1: capabilities.core/web: the release asks for core/web *, but 1.0.0-rc.1 is a pre-release, which enters a release only by its name [version-missing]
-  hint: pin it: core/web = 1.0.0-rc.1
+  hint: pin it: \"core/web\" = \"1.0.0-rc.1\"
 catalog/suites/core/1.0.0/suite.toml:4:1: capabilities.core/auth: suite core 1.0.0 lists core/auth 1.0.0, but 1.0.0 was withdrawn: loses sessions [yanked]
   acme-2.5.0.toml:6:1: the release pins suite core to 1.0.0
   hint: list another version; only the release definition can pin one that was withdrawn",
@@ -133,11 +133,10 @@ fn a_long_way_to_a_contradiction() {
         &[],
         "
 acme-2.5.0.toml:6:1: capabilities.a/a: no version of s/s suits all that have a say in it [unresolvable]
-  catalog/capabilities/a/a/1.0.0/capability.toml:5:1: a/a 1.0.0 requires s/s ^1
-  catalog/capabilities/b/b/1.0.0/capability.toml:5:1: b/b 1.0.0 requires s/s ^2
-  so a/a 1.0.0 and b/b 1.0.0 exclude each other
   catalog/capabilities/u/u/1.0.0/capability.toml:5:1: u/u 1.0.0 requires s/s ^3
   catalog/capabilities/b/b/2.0.0/capability.toml:5:1: b/b 2.0.0 requires u/u ^1
+  catalog/capabilities/b/b/1.0.0/capability.toml:5:1: b/b 1.0.0 requires s/s ^2
+  catalog/capabilities/a/a/1.0.0/capability.toml:5:1: a/a 1.0.0 requires s/s ^1
   so a/a 1.0.0 and b/b 1.0.0 and 2.0.0 exclude each other
   catalog/capabilities/t/t/1.0.0/capability.toml:5:1: t/t 1.0.0 requires s/s ^1
   catalog/capabilities/a/a/2.0.0/capability.toml:5:1: a/a 2.0.0 requires t/t ^1
@@ -261,4 +260,233 @@ fn hostile_catalogs_are_refused_in_one_run() {
         assert!(said.stderr.contains(code), "{code}: {}", said.stderr);
     }
     assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+}
+
+/// The lines of all problems that begin with a place.
+fn problems(stderr: &str) -> Vec<&str> {
+    let lines = stderr.lines().filter(|line| !line.starts_with("  "));
+    lines.filter(|line| line.ends_with(']')).collect()
+}
+
+/// Broken definitions, what is not there, and circles: each is told in the same run, and nothing that only seems to follow
+/// from the others.
+#[test]
+fn problems_of_all_kinds_are_told_at_once() {
+    let catalog = Catalog::new(
+        "[capabilities]\n\"a/x\" = \"*\"\n\"b/ok\" = \"7.0.0\"\n\"c/bad\" = \"3.0\"\n\"d/d\" = \"^1\"\n\"z/z\" = \"2.0.0\"\n",
+    );
+    catalog
+        .capability("a/x 1.0.0", "[requires]\n\"a/y\" = \"*\"\n")
+        .capability("a/y 1.0.0", "[requires]\n\"a/x\" = \"*\"\n")
+        .versions("b/ok", &["1.0.0"])
+        .versions("c/bad", &["1.0.0"])
+        .capability(
+            "d/d 1.0.0",
+            "[requires]\n\"b/gone\" = \"*\"\n\"b/lost\" = \"*\"\n\"b/ok\" = \"^9\"\n\"c/bad\" = \"^5\"\n",
+        )
+        .capability("z/z 1.0.0", "]\n");
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    let told = problems(&said.stderr);
+    for (place, code) in [
+        (
+            "acme-2.5.0.toml:7:1: capabilities.b/ok: ",
+            "[version-missing]",
+        ),
+        (
+            "acme-2.5.0.toml:8:1: capabilities.c/bad: ",
+            "[version-invalid]",
+        ),
+        ("requires.a/y: a/x, a/y require", "[requirement-cycle]"),
+        ("requires.b/gone: ", "[capability-unknown]"),
+        ("requires.b/lost: ", "[capability-unknown]"),
+        ("requires.b/ok: ", "[version-missing]"),
+        ("z/z/1.0.0/capability.toml:4:1: ", "[toml-invalid]"),
+    ] {
+        let found = told
+            .iter()
+            .any(|line| line.contains(place) && line.ends_with(code));
+        assert!(found, "{place} {code} in {}", said.stderr);
+    }
+    // What is said of c/bad and z/z may be right or wrong: not all of them could be read.
+    assert_eq!(told.len(), 7, "{}", said.stderr);
+}
+
+#[test]
+fn nothing_seems_to_be_missing_that_could_not_be_read() {
+    for release in [
+        "[capabilities]\n\"a/x\" = \"3.0\"\n",
+        "platform = \"1.0\"\n",
+        "[capabilities]\n\"A/X\" = \"3.0.0\"\n",
+        "[suites]\ncore = \"1.0\"\n",
+        "capabilities = 7\n",
+        "",
+    ] {
+        let catalog = Catalog::new(release);
+        catalog.versions("a/x", &["1.0.0"]);
+        let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+        let said = said.fails_with("definition-invalid");
+        assert_eq!(
+            problems(&said.stderr).len(),
+            1,
+            "{release}: {}",
+            said.stderr
+        );
+    }
+    let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"*\"\n");
+    catalog.capability(
+        "a/x 1.0.0",
+        "modes = [\"saas\"]\n[substitutes]\nEdge = \"a/lite\"\n",
+    );
+    let said = catalog.run(&["check", "acme-2.5.0.toml", "--mode", "edge"]);
+    let said = said.fails_with("definition-invalid");
+    assert_eq!(problems(&said.stderr).len(), 1, "{}", said.stderr);
+}
+
+/// With a slip of the pen in the newest version, an older one must not be shipped without a word.
+#[test]
+fn a_version_that_needs_what_nobody_has_is_not_passed_over_in_silence() {
+    let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"^1\"\n");
+    catalog
+        .versions("a/x", &["1.0.0"])
+        .versions("b/good", &["1.0.0"])
+        .capability("a/x 1.1.0", "[requires]\n\"b/godo\" = \"^1\"\n");
+    catalog.says(
+        &[],
+        "
+catalog/capabilities/a/x/1.1.0/capability.toml:5:1: requires.b/godo: a/x 1.1.0 requires b/godo, but the catalog has no b/godo: 1.0.0 would be taken in its place [capability-unknown]
+  hint: did you mean b/good?",
+    );
+    // Withdrawn, it is out of the question; and what is locked stays.
+    catalog.capability(
+        "a/x 1.1.0",
+        "yanked = true\nyanked-reason = \"bad\"\n[requires]\n\"b/godo\" = \"^1\"\n",
+    );
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog.capability("a/x 1.1.0", "[requires]\n\"b/godo\" = \"^1\"\n");
+    catalog.run(&["check", "acme-2.5.0.toml"]).ok();
+    let said = catalog.run(&["update", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    assert!(
+        said.stderr.contains("[capability-unknown]"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn modes_are_named_where_not_all_have_a_problem() {
+    let catalog = Catalog::new(
+        "modes = [\"edge\", \"saas\"]\n[capabilities]\n\"a/q\" = \"*\"\n\"a/r\" = \"*\"\n",
+    );
+    catalog
+        .capability(
+            "a/q 1.0.0",
+            "modes = [\"edge\"]\n[requires]\n\"a/lite\" = \"^1\"\n",
+        )
+        .capability("a/r 1.0.0", "[requires]\n\"a/lite\" = \"^2\"\n")
+        .versions("a/lite", &["1.0.0", "2.0.0"]);
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    let told = "have a say in it (in edge) [unresolvable]";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    catalog.capability("a/q 1.0.0", "[requires]\n\"a/lite\" = \"^1\"\n");
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    assert!(!said.stderr.contains("(in "), "{}", said.stderr);
+    assert_eq!(problems(&said.stderr).len(), 1, "{}", said.stderr);
+}
+
+#[test]
+fn a_suite_that_replaces_a_listing_is_named() {
+    let catalog = Catalog::new(
+        "platform = \"1.0.0\"\n[suites]\nb = \"*\"\n[capabilities]\n\"c/y\" = \"*\"\n",
+    );
+    catalog
+        .platform("1.0.0", "a = \"1.0.0\"\n")
+        .suite("a 1.0.0", "\"a/x\" = \"1.0.0\"\n")
+        .suite("b 1.0.0", "\"a/x\" = \"2.0.0\"\n")
+        .suite("b 2.0.0", "")
+        .versions("a/x", &["1.0.0", "2.0.0", "3.0.0"])
+        .capability("c/y 1.0.0", "[requires]\n\"a/x\" = \"^3\"\n");
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    let told = "acme-2.5.0.toml:7:1: the release asks for suite b *, which goes before what suite a 1.0.0 lists of a/x\n";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+}
+
+/// Names of files come from outside, and must not move the cursor of a terminal or begin a line of their own.
+#[test]
+fn names_of_folders_do_not_reach_the_terminal() {
+    let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"*\"\n");
+    for name in ["\u{1b}[31mred", "b\nerror: x"] {
+        let path = format!("catalog/capabilities/{name}/y/1.0.0/capability.toml");
+        catalog.sandbox.write(path, "");
+    }
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    let text = &said.stderr;
+    assert!(
+        !text.contains('\u{1b}') && !text.contains("\nerror: x"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\\u{1b}[31mred") && text.contains("b\\nerror: x"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_lies_in_the_wrong_place_of_a_catalog_is_told() {
+    let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"*\"\n");
+    catalog.versions("a/x", &["1.0.0"]);
+    let text = "name = \"a/x\"\nversion = \"2.0.0\"\nkind = \"service\"\n";
+    let at = |path: &str| format!("catalog/{path}");
+    for path in [
+        "capabilities/a/x/capability.toml",
+        "capabilities/1.0.0/capability.toml",
+        "suite/core/1.0.0/suite.toml",
+    ] {
+        catalog.sandbox.write(at(path), text);
+    }
+    catalog.sandbox.write("elsewhere/capability.toml", text);
+    let link = |target: &str, path: &str| {
+        std::os::unix::fs::symlink(target, catalog.sandbox.join(&at(path))).unwrap();
+    };
+    link("nowhere", "capabilities/a/x/3.0.0");
+    link("../../../../elsewhere", "capabilities/a/x/2.0.0");
+    for name in ["p", "q", "r", "s"] {
+        link(".", &format!("capabilities/{name}"));
+    }
+    link("..", "capabilities/a/back");
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    for told in [
+        "catalog/capabilities/a/x/capability.toml: x is no version [version-invalid]",
+        "catalog/capabilities/1.0.0: 1.0.0 lies below no name: NAME/VERSION/capability.toml [name-invalid]",
+        "catalog/suite: suite is no part of a catalog [name-invalid]",
+        "catalog/capabilities/a/x/3.0.0: leads nowhere [file-missing]",
+        "catalog/capabilities/a/x/2.0.0: leads outside of the catalog, to ",
+        "catalog/capabilities/a/back: leads in a circle [path-invalid]",
+        "catalog/capabilities/s: leads in a circle [path-invalid]",
+    ] {
+        assert!(said.stderr.contains(told), "{told} in {}", said.stderr);
+    }
+}
+
+#[test]
+fn conflicts_say_which_versions_they_mean() {
+    let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"*\"\n\"b/y\" = \"*\"\n");
+    catalog
+        .versions("a/x", &["1.4.0", "1.5.0", "1.6.0"])
+        .capability("b/y 1.0.0", "[conflicts]\n\"a/x\" = \"1.5.0\"\n");
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    assert!(
+        said.stderr.contains("here perhaps =1.5.0"),
+        "{}",
+        said.stderr
+    );
+    catalog.capability("b/y 1.0.0", "[conflicts]\n\"a/x\" = \"=1.6.0\"\n");
+    catalog.decides(&[], &["a/x 1.5.0 latest", "b/y 1.0.0 latest"]);
 }
