@@ -98,7 +98,7 @@ impl Phase {
         };
         let bad = |detail: String| Error::new(Code::StateDamaged, FILE, detail);
         let value = json::parse(&bytes, FILE).map_err(|e| bad(e.to_string()))?;
-        let journal: Journal = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+        let journal: Journal = json::from_value(value).map_err(|e| bad(e.to_string()))?;
         if journal.format != FORMAT {
             let detail = format!("has format {}, this program reads {FORMAT}", journal.format);
             return Err(Error::new(Code::StateFormat, FILE, detail));

@@ -241,7 +241,7 @@ impl State {
                 return Err(Error::new(Code::StateFormat, subject, detail));
             }
         }
-        let state: Self = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+        let state: Self = json::from_value(value).map_err(|e| bad(e.to_string()))?;
         state.check().map_err(bad)?;
         Ok(state)
     }

@@ -370,7 +370,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], subject: &str, kind: &str, code: Cod
         }
         None => return Err(Error::new(code, subject, "has no format")),
     }
-    serde_json::from_value(value).map_err(|e| Error::new(code, subject, e.to_string()))
+    json::from_value(value).map_err(|e| Error::new(code, subject, e.to_string()))
 }
 
 /// Reads a signed part, and refuses what it would not write the same way: nothing is signed unseen.

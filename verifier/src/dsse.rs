@@ -48,7 +48,7 @@ pub trait Statement: DeserializeOwned + Serialize {
             let detail = format!("has format {format}, this program reads {}", Self::FORMAT);
             return Err(Error::new(Code::UnsupportedFormat, subject, detail));
         }
-        let statement: Self = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+        let statement: Self = json::from_value(value).map_err(|e| bad(e.to_string()))?;
         statement.check().map_err(bad)?;
         Ok(statement)
     }
@@ -101,7 +101,7 @@ impl Envelope {
             );
             return Err(Error::new(Code::LimitExceeded, subject, detail));
         }
-        let written: Written = serde_json::from_value(json::parse(bytes, subject)?)
+        let written: Written = json::from_value(json::parse(bytes, subject)?)
             .map_err(|e| bad(format!("is no envelope: {e}")))?;
         if written.signatures.len() > limits::ENVELOPE_SIGNATURES {
             let detail = format!("has {} signatures", written.signatures.len());

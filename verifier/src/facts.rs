@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::Digest,
     error::{Code, Error, Result, printable},
-    limits,
+    json, limits,
     path::Name,
     release::{Hardware, Mode, Release},
     time::Time,
@@ -225,7 +225,7 @@ impl Facts {
             let detail = format!("is longer than {} bytes", limits::FACTS_BYTES);
             return Err(Error::new(Code::LimitExceeded, "facts", detail));
         }
-        let facts: Self = serde_json::from_slice(bytes)
+        let facts: Self = json::from_slice(bytes)
             .map_err(|e| Error::new(Code::BadMetadata, "facts", e.to_string()))?;
         if facts.format != FORMAT {
             let detail = format!("has format {}, this program reads {FORMAT}", facts.format);

@@ -1,5 +1,7 @@
 //! JSON as far as it may be trusted: strict reading, and the canonical form that TUF signs.
 
+mod spelling;
+
 use std::{fmt, io};
 
 use serde::{
@@ -11,6 +13,7 @@ use serde_json::{
     ser::{CharEscape, Formatter, Serializer},
 };
 
+use self::spelling::Spelling;
 use crate::{
     digest::Digest,
     error::{Code, Error, Result},
@@ -47,8 +50,7 @@ impl<'a> AuthenticBytes<'a> {
     /// Reads them as the JSON of a `T`.
     pub(crate) fn parse<T: DeserializeOwned>(&self, subject: &str) -> Result<T> {
         // Types of this crate refuse duplicate and unknown keys themselves, so no tree of values is built.
-        serde_json::from_slice(self.0)
-            .map_err(|e| Error::new(Code::BadMetadata, subject, e.to_string()))
+        from_slice(self.0).map_err(|e| Error::new(Code::BadMetadata, subject, e.to_string()))
     }
 }
 
@@ -65,6 +67,19 @@ pub fn parse(bytes: &[u8], subject: &str) -> Result<Value> {
     if depth(&value) > limits::JSON_DEPTH {
         return Err(error(&"is nested too deeply"));
     }
+    Ok(value)
+}
+
+/// Reads a `T` that a [`Value`] holds, in the one spelling that its type has: structs from objects, never from lists.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> serde_json::Result<T> {
+    T::deserialize(Spelling(value))
+}
+
+/// The same from bytes that nothing follows. Keys that come twice are for `T` to refuse.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = T::deserialize(Spelling(&mut reader))?;
+    reader.end()?;
     Ok(value)
 }
 

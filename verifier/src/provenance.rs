@@ -161,8 +161,8 @@ impl Statement {
         let invalid = |detail: String| Error::new(Code::ProvenanceInvalid, MEMBER, detail);
         let value = json::parse(payload.as_bytes(), MEMBER)
             .map_err(|e| e.recode(Code::ProvenanceInvalid))?;
-        let statement: Self = serde_json::from_value(value)
-            .map_err(|e| invalid(format!("is no SLSA provenance: {e}")))?;
+        let statement: Self =
+            json::from_value(value).map_err(|e| invalid(format!("is no SLSA provenance: {e}")))?;
         let types = [
             (&statement.statement_type, STATEMENT_TYPE),
             (&statement.predicate_type, PREDICATE_TYPE),

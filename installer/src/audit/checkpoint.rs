@@ -115,8 +115,8 @@ pub(super) fn unverified<T: Signed>(line: &[u8]) -> Option<T> {
     struct Written {
         payload: String,
     }
-    let written: Written = serde_json::from_slice(line).ok()?;
-    serde_json::from_slice(&base64::decode(&written.payload)?).ok()
+    let written: Written = json::from_slice(line).ok()?;
+    json::from_slice(&base64::decode(&written.payload)?).ok()
 }
 
 /// Verifies what the site signs.
@@ -148,7 +148,7 @@ impl Signatures {
             .verify(T::TYPE, &self.keys, &self.role, subject)
             .map_err(|e| e.to_string())?;
         let value = json::parse(payload.as_bytes(), subject).map_err(|e| e.to_string())?;
-        let value: T = serde_json::from_value(value).map_err(|e| e.to_string())?;
+        let value: T = json::from_value(value).map_err(|e| e.to_string())?;
         match value.origin() {
             (FORMAT, site) if site == self.site => Ok(value),
             (FORMAT, site) => Err(format!("is of the site {site}")),

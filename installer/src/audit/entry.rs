@@ -482,7 +482,7 @@ impl Line {
     /// Reads a line, with its end. It has to be exactly what this program would write: one text for each
     /// meaning, no key twice, none unknown.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let line: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let line: Self = json::from_slice(bytes).map_err(|e| e.to_string())?;
         if line.format != FORMAT {
             return Err(format!(
                 "has format {}, this program reads {FORMAT}",

@@ -73,7 +73,7 @@ impl Memory {
         let subject = dir.path().join(FILE).display().to_string();
         let bad = |detail: String| Error::new(Code::StateDamaged, &subject, detail);
         let value = json::parse(&bytes, FILE).map_err(|e| bad(e.to_string()))?;
-        let memory: Self = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+        let memory: Self = json::from_value(value).map_err(|e| bad(e.to_string()))?;
         match memory.format {
             FORMAT => Ok(memory),
             other => Err(bad(format!(

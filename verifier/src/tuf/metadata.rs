@@ -300,8 +300,7 @@ pub trait Statement: DeserializeOwned + Serialize {
                 ),
             ));
         }
-        let statement: Self =
-            serde_json::from_value(signed.clone()).map_err(|e| bad(e.to_string()))?;
+        let statement: Self = json::from_value(signed.clone()).map_err(|e| bad(e.to_string()))?;
         if statement.version() == 0 {
             return Err(bad("has version 0".into()));
         }

@@ -49,7 +49,7 @@ impl Signed {
             .remove("signatures")
             .ok_or_else(|| bad("has no signatures"))?;
         let signatures: Vec<Signature> =
-            serde_json::from_value(signatures).map_err(|e| bad(&format!("signatures: {e}")))?;
+            json::from_value(signatures).map_err(|e| bad(&format!("signatures: {e}")))?;
         // "The keyid MUST be unique in the signatures array" (TUF 4.2.1).
         let mut seen = BTreeSet::new();
         if let Some(twice) = signatures.iter().find(|s| !seen.insert(&s.keyid)) {

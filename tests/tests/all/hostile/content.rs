@@ -33,6 +33,7 @@ pub(super) const ATTACKS: &[(&str, Maker)] = &[
     ("zstd-bomb", zstd_bomb),
     ("zstd-garbage", zstd_garbage),
     ("release-with-unknown-field", unknown_field),
+    ("release-spelled-as-list", release_list),
     ("release-of-another-format", another_format),
     ("release-lies-about-lengths", release_lengths),
     ("release-lies-about-tree", release_tree),
@@ -54,6 +55,7 @@ pub(super) const ATTACKS: &[(&str, Maker)] = &[
     ("tree-of-many-entries", tree_of_many_entries),
     ("tree-too-large", tree_too_large),
     ("tree-with-device", tree_device),
+    ("tree-spelled-as-list", tree_list),
 ];
 
 fn extraneous_dependencies() -> Attack {
@@ -166,6 +168,16 @@ fn zstd_garbage() -> Attack {
 
 fn unknown_field() -> Attack {
     with_release(|release| release["run-before"] = json!("/bin/sh")).into()
+}
+
+fn release_list() -> Attack {
+    // Readers that know fields by their names find none here.
+    with_release(|release| {
+        let path = "/capabilities/0/artifacts/2/content/config";
+        let config = release.pointer_mut(path).unwrap();
+        *config = json!([config["digest"], config["size"]]);
+    })
+    .into()
 }
 
 fn another_format() -> Attack {
@@ -318,4 +330,10 @@ fn tree_device() -> Attack {
     let mut device = entry("console");
     device["mode"] = json!("c5:1");
     with_tree_bytes(serde_json::to_vec(&json!({ "entries": [device] })).unwrap()).into()
+}
+
+fn tree_list() -> Attack {
+    let file = entry("file");
+    let fields = ["digest", "link", "mode", "path", "size"].map(|field| &file[field]);
+    with_tree(&json!({ "entries": [fields] })).into()
 }

@@ -9,6 +9,7 @@ use sealift_verifier::{
     provenance::PAYLOAD_TYPE,
     tuf::Signature,
 };
+use serde_json::{Value, json};
 
 use super::{
     forge::{Attack, Maker, good, prior_sample, sample, signed},
@@ -26,6 +27,8 @@ pub(super) const ATTACKS: &[(&str, Maker)] = &[
     ("provenance-signed-without-its-type", without_type),
     ("provenance-unsigned", unsigned),
     ("provenance-of-many-values", many_values),
+    ("provenance-spelled-as-list", envelope_list),
+    ("provenance-statement-spelled-as-list", statement_list),
     ("provenance-missing", missing),
     ("provenance-duplicated", duplicated),
 ];
@@ -80,6 +83,20 @@ fn many_values() -> Attack {
     payload.extend(b"[],".repeat(4_000_000));
     payload.extend(b"0]}");
     with(attest(PAYLOAD_TYPE, payload, &[RELEASE]))
+}
+
+fn envelope_list() -> Attack {
+    let envelope = attest(PAYLOAD_TYPE, honest(), &[RELEASE]);
+    let envelope: Value = serde_json::from_slice(&envelope).unwrap();
+    let fields = ["payload", "payloadType", "signatures"].map(|field| &envelope[field]);
+    with(canonical(&json!(fields)))
+}
+
+fn statement_list() -> Attack {
+    let mut statement = statement(Digest::of(&sample().members()[0].1));
+    let subject = &mut statement["subject"][0];
+    *subject = json!([subject["name"], null, subject["digest"], {}]);
+    with(attest(PAYLOAD_TYPE, canonical(&statement), &[RELEASE]))
 }
 
 fn missing() -> Attack {
