@@ -1,7 +1,7 @@
 //! SPDX license expressions as people write them into definitions: strict, with a hint for each mistake.
 
 use spdx::{
-    Expression,
+    AdditionItem, Expression, LicenseItem,
     error::ParseError,
     identifiers::{EXCEPTIONS, LICENSES},
 };
@@ -31,6 +31,10 @@ pub fn parse(text: &str) -> Result<Expression, Wrong> {
             message: format!("{text:?} names no license"),
             hint: "leave the key out if there is nothing to say".into(),
         }),
+        Ok(expression) if has_empty_name(&expression) => Err(Wrong {
+            message: format!("{text:?}: a reference has no name"),
+            hint: NO_SUCH_LICENSE.into(),
+        }),
         Ok(expression) => Ok(expression),
         Err(error) => Err(explain(text, &error)),
     }
@@ -38,7 +42,24 @@ pub fn parse(text: &str) -> Result<Expression, Wrong> {
 
 /// Whether [`parse`] would read it; without the work of an explanation.
 pub(super) fn is_expression(text: &str) -> bool {
-    Expression::parse(text).is_ok_and(|expression| !is_placeholder(&expression))
+    Expression::parse(text)
+        .is_ok_and(|expression| !is_placeholder(&expression) && !has_empty_name(&expression))
+}
+
+/// Whether nothing stands behind one of the prefixes: a name has at least one letter (SPDX 2.3, annex D.1, `idstring`).
+fn has_empty_name(expression: &Expression) -> bool {
+    expression.requirements().any(|asked| {
+        let license = match &asked.req.license {
+            LicenseItem::Other(own) => [own.doc_ref.as_deref(), Some(&*own.lic_ref)],
+            LicenseItem::Spdx { .. } => [None; 2],
+        };
+        let addition = match &asked.req.addition {
+            Some(AdditionItem::Other(own)) => [own.doc_ref.as_deref(), Some(&*own.add_ref)],
+            _ => [None; 2],
+        };
+        let mut names = license.into_iter().chain(addition).flatten();
+        names.any(str::is_empty)
+    })
 }
 
 /// Whether a part of it says that nothing is said: the license list has an entry of that name.
@@ -89,6 +110,7 @@ mod tests {
             "GPL-2.0-or-later WITH Classpath-exception-2.0",
             "(LGPL-2.1-only OR MIT) AND BSD-3-Clause",
             "LicenseRef-Acme-Commercial",
+            "DocumentRef-a:LicenseRef-b",
             "MPL-1.1+",
         ] {
             assert!(parse(good).is_ok(), "{good}");
@@ -116,6 +138,15 @@ mod tests {
             ),
             ("", NO_SUCH_LICENSE),
             ("MIT OR", NO_SUCH_LICENSE),
+            ("LicenseRef-", NO_SUCH_LICENSE),
+            ("MIT AND LicenseRef-", NO_SUCH_LICENSE),
+            ("DocumentRef-:LicenseRef-a", NO_SUCH_LICENSE),
+            ("DocumentRef-a:LicenseRef-", NO_SUCH_LICENSE),
+            ("MIT WITH AdditionRef-", NO_SUCH_LICENSE),
+            (
+                "GPL-2.0-with-classpath-exception",
+                "write \"GPL-2.0-only WITH Classpath-exception-2.0\"",
+            ),
             ("ü ö", NO_SUCH_LICENSE),
         ] {
             let found = parse(text).map(|_| ()).unwrap_err();

@@ -52,6 +52,48 @@ const ALIASES: &[(&str, &str)] = &[
     ("zlib/libpng license", "Zlib"),
 ];
 
+/// Identifiers that the SPDX license list has given up, with what it says to write instead. Lower case. GNU's
+/// licenses without exceptions are not here.
+const GIVEN_UP: &[(&str, &str)] = &[
+    ("bsd-2-clause-freebsd", "BSD-2-Clause-Views"),
+    ("bsd-2-clause-netbsd", "BSD-2-Clause"),
+    ("bzip2-1.0.5", "bzip2-1.0.6"),
+    ("ecos-2.0", "GPL-2.0-or-later WITH eCos-exception-2.0"),
+    (
+        "gpl-2.0-with-autoconf-exception",
+        "GPL-2.0-only WITH Autoconf-exception-2.0",
+    ),
+    (
+        "gpl-2.0-with-bison-exception",
+        "GPL-2.0-only WITH Bison-exception-2.2",
+    ),
+    (
+        "gpl-2.0-with-classpath-exception",
+        "GPL-2.0-only WITH Classpath-exception-2.0",
+    ),
+    (
+        "gpl-2.0-with-font-exception",
+        "GPL-2.0-only WITH Font-exception-2.0",
+    ),
+    (
+        "gpl-2.0-with-gcc-exception",
+        "GPL-2.0-only WITH GCC-exception-2.0",
+    ),
+    (
+        "gpl-3.0-with-autoconf-exception",
+        "GPL-3.0-only WITH Autoconf-exception-3.0",
+    ),
+    (
+        "gpl-3.0-with-gcc-exception",
+        "GPL-3.0-only WITH GCC-exception-3.1",
+    ),
+    ("standardml-nj", "SMLNJ"),
+    (
+        "wxwindows",
+        "LGPL-2.0-or-later WITH WxWindows-exception-3.1",
+    ),
+];
+
 /// The SPDX expression that `text` means, if it is one or there is only one reading.
 pub fn normalise(text: &str) -> Option<String> {
     normalise_or(text, |_| None)
@@ -96,7 +138,8 @@ fn has_lower_case_operator(text: &str) -> bool {
 pub(crate) fn single(name: &str) -> Option<String> {
     let plain = name.to_ascii_lowercase().replace(',', "");
     let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((_, id)) = ALIASES.iter().find(|(alias, _)| *alias == plain) {
+    let mut known = ALIASES.iter().chain(GIVEN_UP);
+    if let Some((_, id)) = known.find(|(alias, _)| *alias == plain) {
         return Some((*id).to_owned());
     }
     if let Some(id) = gnu(&plain) {
@@ -175,8 +218,25 @@ mod tests {
                 "GPL-2.0-or-later WITH Classpath-exception-2.0 AND (BSD-3-Clause OR Zlib)",
             ),
             ("LicenseRef-Acme AND mit", "LicenseRef-Acme AND MIT"),
+            (
+                "MIT or GPL-2.0-with-classpath-exception",
+                "MIT OR GPL-2.0-only WITH Classpath-exception-2.0",
+            ),
+            ("DocumentRef-a:LicenseRef-b", "DocumentRef-a:LicenseRef-b"),
         ] {
             assert_eq!(normalise(text).as_deref(), Some(normal), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_is_an_expression_now() {
+        for (old, new) in GIVEN_UP {
+            assert!(is_expression(new), "{new}");
+            let known = LICENSES.iter().find(|l| l.name.eq_ignore_ascii_case(old));
+            assert!(
+                known.is_some_and(|known| !is_expression(known.name)),
+                "{old}"
+            );
         }
     }
 
@@ -194,6 +254,8 @@ mod tests {
             "UNLICENSED",
             "UNKNOWN",
             "NOASSERTION",
+            "LicenseRef-",
+            "MIT AND LicenseRef-",
             "MIT OR",
             "(MIT",
             "MIT MIT",
