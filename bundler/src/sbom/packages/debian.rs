@@ -9,15 +9,15 @@ use crate::license::names;
 /// wants to read as one expression.
 const LICENSES: usize = 60;
 
-/// The packages of `var/lib/dpkg/status` that are installed (deb-control(5), dpkg(1) "Package states"), or of a file
-/// of `status.d`, where everything is and nothing says so.
+/// The packages of `var/lib/dpkg/status` that have files in place, whether or not their installation came to its end (dpkg(1),
+/// "Package states"), or of a file of `status.d`, where all have and nothing says so.
 pub(super) fn packages(text: &str) -> Vec<Package> {
     paragraphs(text)
         .filter_map(|paragraph| {
             let field = |name| paragraph.value(name);
-            let installed = field("Status")
-                .is_none_or(|status| status.split_whitespace().nth(2) == Some("installed"));
-            let version = field("Version").filter(|_| installed)?;
+            let state = field("Status").and_then(|status| status.split_whitespace().nth(2));
+            let gone = matches!(state, Some("not-installed" | "config-files"));
+            let version = field("Version").filter(|_| !gone)?;
             let mut package = Package::new(Ecosystem::Debian, field("Package")?, version)?;
             let arch = field("Architecture").unwrap_or_default();
             if arch.len() < 40 {
@@ -148,10 +148,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn installed_packages_only() {
+    fn packages_with_files_only() {
         let status = "Package: base-files\nStatus: install ok installed\nArchitecture: amd64\nVersion: 12.4\n\
             Description: a\n Package: not this\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
-            \nPackage: half\nStatus: install ok unpacked\nVersion: 1\n\npackage: held\nstatus: hold ok installed\nversion: 2:3\n";
+            \nPackage: half\nStatus: install ok unpacked\nVersion: 1\n\nPackage: never\nStatus: unknown ok not-installed\nVersion: 1\n\n\
+            Package: waits\nStatus: install ok triggers-awaited\nVersion: 1\n\npackage: held\nstatus: hold ok installed\nversion: 2:3\n";
         let found: Vec<_> = packages(status)
             .into_iter()
             .map(|p| (p.name, p.version, p.arch))
@@ -161,6 +162,8 @@ mod tests {
             found,
             [
                 (text("base-files"), text("12.4"), text("amd64")),
+                (text("half"), text("1"), text("")),
+                (text("waits"), text("1"), text("")),
                 (text("held"), text("2:3"), text(""))
             ]
         );

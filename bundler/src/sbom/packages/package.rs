@@ -6,6 +6,8 @@ use packageurl::PackageUrl;
 use sealift_verifier::digest::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::python;
+
 /// Length of a name, a version or an architecture, in bytes. Those of real packages have less than 200.
 const TEXT_BYTES: usize = 400;
 
@@ -73,10 +75,14 @@ impl Package {
 
     /// The package URL (<https://github.com/package-url/purl-spec>). `system` is where it is installed.
     pub(super) fn purl(&self, system: &System) -> Option<String> {
+        let python;
         let (kind, namespace, name) = match self.ecosystem {
             Ecosystem::Debian => ("deb", Some(system.or("debian")), self.name.as_str()),
             Ecosystem::Alpine => ("apk", Some(system.or("alpine")), self.name.as_str()),
-            Ecosystem::Python => ("pypi", None, self.name.as_str()),
+            Ecosystem::Python => {
+                python = python::normal(&self.name);
+                ("pypi", None, python.as_str())
+            }
             Ecosystem::Cargo => ("cargo", None, self.name.as_str()),
             Ecosystem::Npm | Ecosystem::Go => {
                 let kind = if self.ecosystem == Ecosystem::Go {
@@ -238,9 +244,9 @@ mod tests {
             ),
             (
                 Ecosystem::Python,
-                "Ruamel_Yaml",
+                "Ruamel_Yaml.Clib",
                 "0.1",
-                "pkg:pypi/ruamel-yaml@0.1",
+                "pkg:pypi/ruamel-yaml-clib@0.1",
             ),
             (
                 Ecosystem::Npm,
