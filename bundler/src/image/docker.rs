@@ -92,17 +92,18 @@ pub(super) fn read(
             message,
         });
     }
-    if config.diff_ids().len() != entry.layers.len() {
+    let diff_ids = config.diff_ids().unwrap_or_default();
+    if diff_ids.len() != entry.layers.len() {
         let detail = format!(
             "names {} layers, the archive has {}",
-            config.diff_ids().len(),
+            diff_ids.len(),
             entry.layers.len()
         );
         return Err(Finding::invalid(&entry.config, detail));
     }
     let mut blobs = BTreeMap::new();
     let mut layers = Vec::new();
-    for (name, diff_id) in entry.layers.iter().zip(config.diff_ids()) {
+    for (name, diff_id) in entry.layers.iter().zip(diff_ids) {
         let found = store.find(name)?;
         let layer = layer(name, found, diff_id)?;
         layers.push(descriptor(layer.media_type, layer.blob.blob));

@@ -17,6 +17,7 @@ use oci_spec::image::{Descriptor, ImageIndex};
 use sealift_verifier::digest::Digest;
 
 use self::store::Store;
+pub(crate) use self::{platform::Config, walk::CONFIG};
 use crate::{error::Code, plan::PlannedImage};
 
 /// Length of an image manifest, index or configuration, in bytes. Registries refuse more than 4 MiB of a

@@ -16,7 +16,7 @@ pub(super) struct Platform {
 /// The parts of an image configuration that are looked at. The rest is the runtime's business, and being
 /// strict about it would refuse images that every runtime takes.
 #[derive(Deserialize)]
-pub(super) struct Config {
+pub(crate) struct Config {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
@@ -43,12 +43,9 @@ impl Config {
         )
     }
 
-    /// The digests of the uncompressed layers, lowest first.
-    pub(super) fn diff_ids(&self) -> &[String] {
-        self.rootfs
-            .as_ref()
-            .and_then(|r| r.diff_ids.as_deref())
-            .unwrap_or_default()
+    /// The digests of the uncompressed layers, lowest first, if it names any.
+    pub(crate) fn diff_ids(&self) -> Option<&[String]> {
+        self.rootfs.as_ref()?.diff_ids.as_deref()
     }
 }
 

@@ -29,7 +29,7 @@ const MANIFEST: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
 /// Media types of configurations that name a platform: OCI's and Docker's.
-const CONFIG: [&str; 2] = [
+pub(crate) const CONFIG: [&str; 2] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 ];

@@ -224,12 +224,10 @@ fn package<'a>(part: &'a PackagePart<'_>) -> Component<'a> {
             value: format!("sha256:{layer}").into(),
         });
     }
-    if !package.path.is_empty() {
-        properties.push(Property {
-            name: "sealift:path",
-            value: package.path.as_str().into(),
-        });
-    }
+    properties.push(Property {
+        name: "sealift:path",
+        value: part.path.as_ref().into(),
+    });
     let license = package.license.as_deref();
     Component {
         r#type: "library",

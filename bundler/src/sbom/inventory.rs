@@ -43,23 +43,12 @@ pub fn inventory(
             |a| a.at.clone(),
         )
     };
-    let found = packages::find(&plan.capabilities, cache, threads, progress);
-    let (found, report) = match found {
-        Ok(found) => {
-            let report = plan.licenses.check_packages(&found, place);
-            (found, report)
-        }
-        Err(broken) => {
-            let problem = |b: packages::Broken| {
-                Problem::new(&place(&b.capability, &b.artifact), b.code, b.message)
-            };
-            let report = PackageReport {
-                problems: broken.into_iter().map(problem).collect(),
-                ..PackageReport::default()
-            };
-            (Packages::new(), report)
-        }
-    };
+    let (found, broken) = packages::find(&plan.capabilities, cache, threads, progress);
+    let mut report = plan.licenses.check_packages(&found, &place);
+    let broken = broken
+        .into_iter()
+        .map(|b| Problem::new(&place(&b.capability, &b.artifact), b.code, b.message));
+    report.problems.extend(broken);
     match Problems::of(report.problems.clone()) {
         Some(problems) => Err(problems),
         None => Ok((found, report)),

@@ -1,6 +1,6 @@
 //! What all bills of materials say, in one order: capabilities, their images with packages, their files.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use packageurl::PackageUrl;
 use sealift_verifier::{
@@ -61,6 +61,9 @@ pub(super) struct FilePart {
 pub(super) struct PackagePart<'a> {
     pub(super) id: Id,
     pub(super) package: &'a FoundPackage,
+    /// The file that tells of it: below the root of its image, or as it lies at the site below the folder of its
+    /// capability.
+    pub(super) path: Cow<'a, str>,
 }
 
 impl PackagePart<'_> {
@@ -149,6 +152,11 @@ impl<'a> Part<'a> {
             .map(|package| PackagePart {
                 id: numbers.package(),
                 package,
+                path: match (&artifact.content, package.path.as_str()) {
+                    (Content::Image(_), path) => path.into(),
+                    (_, "") => artifact.name.as_str().into(),
+                    (_, path) => format!("{}/{path}", artifact.name).into(),
+                },
             })
             .collect();
         match &artifact.content {
@@ -187,7 +195,13 @@ impl<'a> Part<'a> {
     ) -> ImagePart<'a> {
         let sha256 = image.digest;
         // Names and versions of ours have nothing in them that a package URL refuses.
-        let purl = PackageUrl::new("oci", artifact.name.as_str())
+        let last = artifact
+            .name
+            .as_str()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
+        let purl = PackageUrl::new("oci", last.to_ascii_lowercase())
             .and_then(|mut purl| {
                 purl.with_version(format!("sha256:{sha256}"))?
                     .add_qualifier("tag", self.version.replace('+', "_"))?;
@@ -245,7 +259,11 @@ fn uuid(input: &SbomInput<'_>) -> Result<String> {
     hasher.update(&json::to_canonical(&release)?);
     for ((capability, artifact), packages) in input.packages {
         for package in packages {
-            let line = format!("\n{capability}/{artifact} {}", package.purl);
+            let license = package.license.as_deref().unwrap_or_default();
+            let line = format!(
+                "\n{capability}/{artifact} {} {license}\n{}",
+                package.purl, package.path
+            );
             hasher.update(line.as_bytes());
         }
     }

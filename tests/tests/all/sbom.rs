@@ -89,7 +89,9 @@ fn packages(image: PlannedImage) -> Packages {
         manifest,
         artifacts: vec![artifact],
     };
-    find(&[capability], &(), 2, &()).unwrap()
+    let (found, broken) = find(&[capability], &(), 2, &());
+    assert_eq!(broken, []);
+    found
 }
 
 fn all(packages: Packages) -> Vec<FoundPackage> {

@@ -3,15 +3,19 @@
 
 use std::{
     cell::Cell,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
+    fmt::Write as _,
     io::{self, BufRead, BufReader, Read},
     rc::Rc,
 };
 
-use sealift_verifier::digest::Hasher;
+use sealift_verifier::{
+    digest::{Digest, Hasher},
+    release::BlobRef,
+};
 use serde::{Deserialize, Serialize};
 
-use super::probe::{self, Found};
+use super::probe::{self, Found, Kind};
 use crate::{
     error::Code,
     plan::{PlannedBlob, SourceReader},
@@ -37,12 +41,29 @@ const OPAQUE: &str = ".wh..wh..opq";
 pub struct LayerPackages {
     /// By path.
     pub(super) files: BTreeMap<String, Found>,
+    /// Hard links to files of lower layers: the paths of those by the paths of these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) links: BTreeMap<String, String>,
+    /// Digest of the layer without its compression, `DiffID` (OCI image-spec 1.1, "Layer DiffID"); none where nothing was
+    /// unpacked.
+    pub(super) unpacked: Option<Digest>,
     /// Hashes of all paths that it puts something at or takes away, and of folders that it makes anew,
     /// sorted. As hashes they take a tenth of the room, and none is ever shown.
     covered: Vec<u64>,
 }
 
 impl LayerPackages {
+    /// What is wrong if the layer with this digest is another one, unpacked, than an image says.
+    pub(super) fn differs(&self, digest: Digest, said: Option<Digest>) -> Option<Flaw> {
+        let (found, said) = (self.unpacked?, said?);
+        (found != said).then(|| Flaw {
+            code: Code::DigestMismatch,
+            message: format!(
+                "layer {digest} has the digest {found} when it is unpacked, the configuration of the image says {said}"
+            ),
+        })
+    }
+
     /// Whether a file that a lower layer put at `path` cannot be seen through this one.
     pub(super) fn covers(&self, path: &str) -> bool {
         let covered = |hash: PathHash| self.covered.binary_search(&hash.0).is_ok();
@@ -78,15 +99,15 @@ impl PathHash {
     }
 }
 
-/// What is wrong with a layer.
-#[derive(Debug)]
+/// What is wrong with a layer or a file.
+#[derive(Debug, Clone)]
 pub(super) struct Flaw {
     pub(super) code: Code,
     pub(super) message: String,
 }
 
 impl Flaw {
-    fn invalid(message: impl Into<String>) -> Self {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self {
             code: Code::ImageInvalid,
             message: message.into(),
@@ -96,6 +117,16 @@ impl Flaw {
 
 /// Reads a layer, and holds it to its digest; `progress` hears of bytes that were read.
 pub(super) fn read(blob: &PlannedBlob, progress: &dyn Fn(u64)) -> Result<LayerPackages, Flaw> {
+    let mut scan = look(blob, Wanted::new(), progress)?;
+    if !scan.missed.is_empty() {
+        // Which names a file has is known only behind it.
+        scan = look(blob, scan.missed, &|_| ())?;
+    }
+    Ok(scan.finish())
+}
+
+/// Goes through a layer once.
+fn look(blob: &PlannedBlob, wanted: Wanted, progress: &dyn Fn(u64)) -> Result<Scan, Flaw> {
     let subject = format!("layer {}", blob.blob.digest());
     let io = |e: io::Error| Flaw {
         code: Code::Io,
@@ -109,7 +140,7 @@ pub(super) fn read(blob: &PlannedBlob, progress: &dyn Fn(u64)) -> Result<LayerPa
         progress,
     };
     let mut source = BufReader::with_capacity(1 << 18, hashed);
-    let scanned = scan(&mut source, blob.blob.size());
+    let scanned = scan(&mut source, blob.blob, wanted);
     if source.get_ref().failed {
         return scanned.map_err(|e| Flaw {
             code: Code::Io,
@@ -162,37 +193,55 @@ impl Read for Hashed<'_> {
 /// Unpacked bytes, of which only so many may come: in all, and before the next entry.
 struct Limited<R> {
     inner: R,
+    /// None where they are those of the blob, which is hashed already.
+    hasher: Option<Hasher>,
     left: u64,
     step: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)? as u64;
+        let read = self.inner.read(buffer)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(buffer.get(..read).unwrap_or_default());
+        }
+        let count = read as u64;
         self.left = self.left.checked_sub(count).ok_or_else(|| {
             io::Error::other(format!("unpacks to more than {RATIO} times its length"))
         })?;
         let step = self.step.get().checked_sub(count);
         self.step
             .set(step.ok_or_else(|| io::Error::other("has an entry with too long a header"))?);
-        Ok(usize::try_from(count).unwrap_or(buffer.len()))
+        Ok(read)
     }
 }
 
-/// Unpacks a layer, whose compression is seen from its first bytes, and looks through its entries.
-fn scan(source: &mut impl BufRead, size: u64) -> io::Result<LayerPackages> {
-    let unpacked: Box<dyn Read + '_> = match source.fill_buf()? {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(source)?),
-        _ => Box::new(source),
+/// Unpacks a layer, whose compression is seen from its first bytes, and looks through its entries. `wanted` are files that an
+/// earlier look found other names for.
+fn scan(source: &mut impl BufRead, blob: BlobRef, wanted: Wanted) -> io::Result<Scan> {
+    let packed = Some(Hasher::default());
+    let (unpacked, hasher): (Box<dyn Read + '_>, _) = match source.fill_buf()? {
+        [0x1f, 0x8b, ..] => (
+            Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+            packed,
+        ),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => (
+            Box::new(zstd::stream::read::Decoder::with_buffer(source)?),
+            packed,
+        ),
+        _ => (Box::new(source), None),
     };
     let step = Rc::new(Cell::new(HEADER_BYTES));
     let mut archive = tar::Archive::new(Limited {
         inner: unpacked,
-        left: FREE_BYTES.max(size.saturating_mul(RATIO)),
+        hasher,
+        left: FREE_BYTES.max(blob.size().saturating_mul(RATIO)),
         step: step.clone(),
     });
-    let mut scan = Scan::default();
+    let mut scan = Scan {
+        wanted,
+        ..Scan::default()
+    };
     let mut count = 0;
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -214,8 +263,18 @@ fn scan(source: &mut impl BufRead, size: u64) -> io::Result<LayerPackages> {
             step.set(HEADER_BYTES);
         }
     }
-    Ok(scan.finish())
+    // Checksums of compressed data come last, and what stands behind the last entry is part of the digest.
+    step.set(u64::MAX);
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink())?;
+    let unpacked = rest.hasher.map(Hasher::finish);
+    scan.found.unpacked = Some(unpacked.unwrap_or(blob.digest()));
+    Ok(scan)
 }
+
+/// Files of a layer that have to be read although their own paths tell nothing: a hard link gives them another name. By
+/// the hashes of their paths; for each kind that they are to be read as, such a name.
+type Wanted = HashMap<u64, BTreeMap<Kind, String>>;
 
 /// What was found so far.
 #[derive(Default)]
@@ -224,6 +283,15 @@ struct Scan {
     weight: usize,
     /// Room for one file, kept from one to the next.
     buffer: Vec<u8>,
+    /// Hashes of the paths of all files.
+    put: HashSet<u64>,
+    /// Of hard links: the hash of the path that each is another name for.
+    links: HashMap<u64, u64>,
+    wanted: Wanted,
+    /// What came of files that were wanted.
+    read: HashMap<(u64, Kind), Option<Rc<Found>>>,
+    /// Files that would have had to be read, as was seen too late.
+    missed: Wanted,
 }
 
 impl Scan {
@@ -232,10 +300,10 @@ impl Scan {
         if kind.is_dir() || kind.is_pax_global_extensions() {
             return Ok(());
         }
-        let path = clean(&String::from_utf8_lossy(&entry.path_bytes()));
+        let path = clean(&entry.path_bytes());
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         if name == OPAQUE {
-            self.cover(PathHash::of(folder).with(b'/'));
+            self.found.covered.push(PathHash::of(folder).with(b'/').0);
             return Ok(());
         }
         if let Some(gone) = name.strip_prefix(WHITEOUT) {
@@ -244,46 +312,148 @@ impl Scan {
             } else {
                 format!("{folder}/{gone}")
             };
-            self.cover(PathHash::of(&gone));
+            self.found.covered.push(PathHash::of(&gone).0);
             return Ok(());
         }
-        self.cover(PathHash::of(&path));
+        let target = entry.link_name_bytes().unwrap_or_default();
+        let target = kind.is_hard_link().then(|| clean(&target));
+        if target.as_ref() == Some(&path) {
+            return Ok(());
+        }
         // Of several entries of one path the last one counts.
         self.found.files.remove(&path);
+        self.found.links.remove(&path);
+        if let Some(target) = target {
+            return self.hard_link(path, &target);
+        }
+        let hash = PathHash::of(&path).0;
+        self.put.insert(hash);
+        self.links.remove(&hash);
+        for kind in self.wanted.get(&hash).into_iter().flat_map(BTreeMap::keys) {
+            self.read.insert((hash, *kind), None);
+        }
         let found = if kind.is_symlink() {
             let target = entry.link_name_bytes();
             target.and_then(|target| probe::link(&path, &String::from_utf8_lossy(&target)))
         } else if (kind.is_file() || kind.is_contiguous()) && !sparse {
-            let size = entry.size();
-            probe::file(&path, size, entry, &mut self.buffer)?
+            self.file(&path, entry)?
         } else {
             None
         };
-        if let Some(found) = found {
-            self.weight += path.len() + found.weight();
-            if self.weight > FINDING_BYTES {
-                return Err(io::Error::other("tells of more packages than there can be"));
-            }
-            self.found.files.insert(path, found);
+        self.keep(path, found.as_ref())
+    }
+
+    /// A regular file, also by its other names.
+    fn file<R: Read>(
+        &mut self,
+        path: &str,
+        entry: &mut tar::Entry<'_, R>,
+    ) -> io::Result<Option<Found>> {
+        let size = entry.size();
+        let hash = PathHash::of(path).0;
+        let Some(kinds) = self.wanted.get(&hash) else {
+            return probe::file(path, size, entry, &mut self.buffer);
+        };
+        let mut content = Vec::new();
+        if size <= probe::NAMED_BYTES {
+            entry.read_to_end(&mut content)?;
+        }
+        for (kind, name) in kinds {
+            let found = probe::file(name, size, &mut content.as_slice(), &mut self.buffer)?;
+            self.read.insert((hash, *kind), found.map(Rc::new));
+        }
+        let mut whole = content.as_slice().chain(entry);
+        probe::file(path, size, &mut whole, &mut self.buffer)
+    }
+
+    /// Another name for a file of this layer or of one below. What that tells follows from this name.
+    fn hard_link(&mut self, path: String, target: &str) -> io::Result<()> {
+        let (hash, of) = (PathHash::of(&path).0, PathHash::of(target).0);
+        let kind = Kind::of(&path);
+        self.links.insert(hash, of);
+        // Links to this one want to know it, too.
+        for kind in self.wanted.get(&hash).into_iter().flat_map(BTreeMap::keys) {
+            let found = self.read.get(&(of, *kind)).cloned();
+            self.read.insert((hash, *kind), found.flatten());
+        }
+        let below = match self.found.links.get(target) {
+            Some(below) => Some(below.clone()),
+            None => (!self.put.contains(&of)).then(|| target.to_owned()),
+        };
+        self.put.insert(hash);
+        if let Some(below) = below {
+            self.weigh(path.len() + below.len())?;
+            self.found.links.insert(path, below);
+            return Ok(());
+        }
+        if kind == Kind::of(target) {
+            let found = self.found.files.get(target).cloned();
+            return self.keep(path, found.as_ref());
+        }
+        if kind == Kind::Other {
+            return Ok(());
+        }
+        if let Some(found) = self.read.get(&(of, kind)).cloned() {
+            return self.keep(path, found.as_deref());
+        }
+        let mut next = Some(of);
+        while let Some(hash) = next {
+            let kinds = self.missed.entry(hash).or_default();
+            // Whoever wanted it before has gone the rest of the way.
+            next = match kinds.entry(kind) {
+                Entry::Occupied(_) => None,
+                Entry::Vacant(place) => {
+                    place.insert(path.clone());
+                    self.links.get(&hash).copied()
+                }
+            };
         }
         Ok(())
     }
 
-    fn cover(&mut self, hash: PathHash) {
-        self.found.covered.push(hash.0);
+    fn keep(&mut self, path: String, found: Option<&Found>) -> io::Result<()> {
+        let Some(found) = found else {
+            return Ok(());
+        };
+        self.weigh(path.len() + found.weight())?;
+        self.found.files.insert(path, found.clone());
+        Ok(())
+    }
+
+    fn weigh(&mut self, bytes: usize) -> io::Result<()> {
+        self.weight += bytes;
+        if self.weight > FINDING_BYTES {
+            return Err(io::Error::other("tells of more packages than there can be"));
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> LayerPackages {
-        self.found.covered.sort_unstable();
-        self.found.covered.dedup();
+        let covered = &mut self.found.covered;
+        covered.extend(self.put);
+        covered.sort_unstable();
+        covered.dedup();
         self.found
     }
 }
 
-/// A path of an archive below the root of the image: without `.`, and `..` never leads above the root.
-fn clean(path: &str) -> String {
+/// A path of an archive below the root of the image: without `.`, and `..` never leads above the root. Bytes that are no
+/// UTF-8 become `\xNN`, and `\` becomes two, so that no two paths become one.
+fn clean(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for part in chunk.valid().split_inclusive('\\') {
+            text.push_str(part);
+            if part.ends_with('\\') {
+                text.push('\\');
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
     let mut parts = Vec::new();
-    for part in path.split('/') {
+    for part in text.split('/') {
         match part {
             "" | "." => {}
             ".." => {

@@ -29,7 +29,7 @@ use sealift_verifier::{
     tree::Mode,
 };
 
-use self::package::System;
+use self::{image::Layer, layer::Flaw, probe::Found};
 pub use self::{
     layer::LayerPackages,
     package::{Ecosystem, FoundPackage},
@@ -42,7 +42,7 @@ use crate::{
 
 /// Grows whenever other packages are found in the same bytes: what a cache kept for another version is of
 /// no use.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Keeps what was found in layers, by their digests. What it fails to keep or to find is read again.
 pub trait LayerCache: Sync {
@@ -60,7 +60,7 @@ impl LayerCache for () {
     fn store(&self, _layer: Digest, _found: &LayerPackages) {}
 }
 
-/// The packages of each artifact that has some, by capability and artifact: sorted, each package URL once.
+/// The packages of each artifact that has some, by capability and artifact: sorted, each package URL once with each license.
 pub type Packages = BTreeMap<(Name, EntryPath), Vec<FoundPackage>>;
 
 /// An artifact that cannot be looked through.
@@ -84,16 +84,13 @@ impl From<Broken> for Error {
 }
 
 /// Finds all packages of the capabilities of a plan, on so many threads. Layers that `cache` knows are not read.
-/// `progress` hears of it as of one stage.
-///
-/// # Errors
-/// All artifacts that cannot be looked through.
+/// `progress` hears of it as of one stage. Comes back with all artifacts that cannot be looked through.
 pub fn find(
     capabilities: &[PlannedCapability],
     cache: &dyn LayerCache,
     threads: usize,
     progress: &dyn Progress,
-) -> Result<Packages, Vec<Broken>> {
+) -> (Packages, Vec<Broken>) {
     let mut work = Work::default();
     for capability in capabilities {
         for artifact in &capability.artifacts {
@@ -119,14 +116,20 @@ enum Task<'p> {
 enum Outcome {
     Layer(LayerPackages),
     File(Option<probe::Found>),
-    Failed(Code, String),
+    Failed(Flaw),
 }
 
-/// An artifact, and the tasks that its packages come from.
-struct Share {
+/// An artifact, and the tasks that its packages come from, by their numbers.
+struct Share<'p> {
     owner: (Name, EntryPath),
-    /// For images: the layers of each platform, the lowest first. For others: one list of files.
-    tasks: Vec<Vec<usize>>,
+    parts: Vec<Part<'p>>,
+}
+
+enum Part<'p> {
+    /// An image for one platform: its layers, the lowest first.
+    Image(Vec<(usize, Layer<'p>)>),
+    /// Files, and what symbolic links beside them tell.
+    Files(Vec<usize>, Vec<(&'p str, Found)>),
 }
 
 /// All there is to do. A layer that several images have is one task.
@@ -134,57 +137,61 @@ struct Share {
 struct Work<'p> {
     tasks: Vec<Task<'p>>,
     layers: BTreeMap<Digest, usize>,
-    shares: Vec<Share>,
+    shares: Vec<Share<'p>>,
     broken: Vec<Broken>,
 }
 
 impl<'p> Work<'p> {
     fn add(&mut self, owner: (Name, EntryPath), content: &'p PlannedContent) {
-        let tasks = match content {
+        let parts = match content {
             PlannedContent::Image(image) => match self.image(image) {
-                Ok(tasks) => tasks,
+                Ok(parts) => parts,
                 Err(message) => return self.fail(&owner, Code::ImageInvalid, &message),
             },
             PlannedContent::Tree(entries) => {
-                let telling = entries.iter().filter_map(|entry| match &entry.node {
-                    PlannedNode::File { mode, size, source } => {
-                        let path = entry.path.as_str();
-                        let looked_at = *mode == Mode::Executable || probe::is_telling(path);
-                        looked_at.then_some((path, *size, source))
+                let (mut files, mut links) = (Vec::new(), Vec::new());
+                for entry in entries {
+                    let path = entry.path.as_str();
+                    match &entry.node {
+                        PlannedNode::File { mode, size, source } => {
+                            if *mode == Mode::Executable || probe::is_telling(path) {
+                                files.push(self.file(path, *size, source));
+                            }
+                        }
+                        PlannedNode::Symlink { target } => {
+                            links.extend(probe::link(path, target).map(|found| (path, found)));
+                        }
+                        PlannedNode::Dir => {}
                     }
-                    PlannedNode::Symlink { .. } | PlannedNode::Dir => None,
-                });
-                vec![
-                    telling
-                        .map(|(path, size, source)| self.file(path, size, source))
-                        .collect(),
-                ]
+                }
+                vec![Part::Files(files, links)]
             }
             PlannedContent::File(file) if file.executable => {
-                vec![vec![self.file("", file.size, &file.source)]]
+                let program = self.file("", file.size, &file.source);
+                vec![Part::Files(vec![program], Vec::new())]
             }
             PlannedContent::File(_) | PlannedContent::Config(_) | PlannedContent::Notice(_) => {
                 return;
             }
         };
-        self.shares.push(Share { owner, tasks });
+        self.shares.push(Share { owner, parts });
     }
 
-    fn image(&mut self, image: &'p PlannedImage) -> Result<Vec<Vec<usize>>, String> {
+    fn image(&mut self, image: &'p PlannedImage) -> Result<Vec<Part<'p>>, String> {
         let platforms = image::layers(image)?;
-        let task = |layer: &'p PlannedBlob| {
+        let mut task = |layer: Layer<'p>| {
             let next = self.tasks.len();
-            let number = *self.layers.entry(layer.blob.digest()).or_insert(next);
+            let digest = layer.blob.blob.digest();
+            let number = *self.layers.entry(digest).or_insert(next);
             if number == next {
-                self.tasks.push(Task::Layer(layer));
+                self.tasks.push(Task::Layer(layer.blob));
             }
-            number
+            (number, layer)
         };
-        let mut task = task;
-        let tasks = platforms
+        let parts = platforms
             .into_iter()
-            .map(|layers| layers.into_iter().map(&mut task).collect());
-        Ok(tasks.collect())
+            .map(|layers| Part::Image(layers.into_iter().map(&mut task).collect()));
+        Ok(parts.collect())
     }
 
     fn file(&mut self, path: &'p str, size: u64, source: &'p Source) -> usize {
@@ -232,48 +239,69 @@ impl<'p> Work<'p> {
         done.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
-    fn collect(mut self, done: &[Outcome]) -> Result<Packages, Vec<Broken>> {
+    fn collect(mut self, done: &[Outcome]) -> (Packages, Vec<Broken>) {
         let mut packages = Packages::new();
-        for share in std::mem::take(&mut self.shares) {
+        for Share { owner, parts } in std::mem::take(&mut self.shares) {
             let mut found = Vec::new();
-            for platform in &share.tasks {
-                let mut layers = Vec::new();
-                for at in platform {
-                    match (&self.tasks[*at], &done[*at]) {
-                        (Task::Layer(blob), Outcome::Layer(layer)) => {
-                            layers.push((blob.blob.digest(), layer));
+            for part in parts {
+                match self.part(part, done) {
+                    Ok(all) => found.extend(all),
+                    Err(flaws) => {
+                        for flaw in flaws {
+                            self.fail(&owner, flaw.code, &flaw.message);
                         }
-                        (
-                            Task::File { path, .. },
-                            Outcome::File(Some(probe::Found::Packages(all))),
-                        ) => {
-                            let system = System::default();
-                            let all = all.iter();
-                            found.extend(
-                                all.filter_map(|p| FoundPackage::new(p, &system, path, None)),
-                            );
-                        }
-                        (_, Outcome::Failed(code, message)) => {
-                            self.fail(&share.owner, *code, message);
-                        }
-                        _ => {}
                     }
                 }
-                found.extend(image::overlay(&layers));
             }
             found.sort();
-            let mut seen = std::collections::BTreeSet::new();
-            found.retain(|package| seen.insert(package.purl.clone()));
+            found.dedup_by(|b, a| a.purl == b.purl && a.license == b.license);
             if !found.is_empty() {
-                packages.insert(share.owner, found);
+                packages.insert(owner, found);
             }
-        }
-        if self.broken.is_empty() {
-            return Ok(packages);
         }
         // Platforms may share the layer that is broken.
         self.broken.dedup();
-        Err(self.broken)
+        (packages, self.broken)
+    }
+
+    /// What can be seen of one part, or all that is wrong with it.
+    fn part(&self, part: Part<'_>, done: &[Outcome]) -> Result<Vec<FoundPackage>, Vec<Flaw>> {
+        let mut flaws = Vec::new();
+        let mut layers = Vec::new();
+        let mut tree = LayerPackages::default();
+        match part {
+            Part::Image(parts) => {
+                for (at, Layer { blob, unpacked }) in parts {
+                    let digest = blob.blob.digest();
+                    match &done[at] {
+                        Outcome::Layer(layer) => {
+                            flaws.extend(layer.differs(digest, unpacked));
+                            layers.push((Some(digest), layer));
+                        }
+                        Outcome::Failed(flaw) => flaws.push(flaw.clone()),
+                        Outcome::File(_) => {}
+                    }
+                }
+            }
+            Part::Files(files, links) => {
+                let links = links.into_iter().map(|(path, found)| (path.into(), found));
+                tree.files.extend(links);
+                for at in files {
+                    match (&self.tasks[at], &done[at]) {
+                        (Task::File { path, .. }, Outcome::File(Some(found))) => {
+                            tree.files.insert((*path).to_owned(), found.clone());
+                        }
+                        (_, Outcome::Failed(flaw)) => flaws.push(flaw.clone()),
+                        _ => {}
+                    }
+                }
+                layers.push((None, &tree));
+            }
+        }
+        if !flaws.is_empty() {
+            return Err(flaws);
+        }
+        image::overlay(&layers).map_err(|message| vec![Flaw::invalid(message)])
     }
 }
 
@@ -291,7 +319,7 @@ impl Task<'_> {
                         cache.store(digest, &found);
                         Outcome::Layer(found)
                     }
-                    Err(flaw) => Outcome::Failed(flaw.code, flaw.message),
+                    Err(flaw) => Outcome::Failed(flaw),
                 }
             }
             Self::File { path, size, source } => {
@@ -301,7 +329,10 @@ impl Task<'_> {
                 progress(*size);
                 match read() {
                     Ok(found) => Outcome::File(found),
-                    Err(e) => Outcome::Failed(Code::Io, format!("{}: {e}", source.subject())),
+                    Err(e) => Outcome::Failed(Flaw {
+                        code: Code::Io,
+                        message: format!("{}: {e}", source.subject()),
+                    }),
                 }
             }
         }

@@ -12,6 +12,8 @@ use super::{
 
 /// Length of a database of packages, in bytes. That of a desktop with 5,000 packages has 6 MB.
 const DATABASE_BYTES: u64 = 32 << 20;
+/// Length of the longest file that tells something by its name, in bytes.
+pub(super) const NAMED_BYTES: u64 = DATABASE_BYTES;
 /// Length of a file about one package, in bytes. One that is longer was not written by a package manager.
 const METADATA_BYTES: u64 = 1 << 20;
 /// Length of an executable that is looked into, in bytes: its list of sections stands at its end.
@@ -50,76 +52,109 @@ impl Found {
 }
 
 /// What a file is by its path.
-enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    /// A database of dpkg's, or a part of one.
     Dpkg,
+    /// The copyright file of a Debian package.
     Copyright,
+    /// A database of apk's.
     Apk,
+    /// The metadata of a Python distribution.
     Python,
+    /// The manifest of an npm package.
     Npm,
+    /// `os-release`.
     System,
+    /// Anything else, which only tells something if it is an executable.
+    Other,
 }
 
 impl Kind {
-    fn of(path: &str) -> Option<Self> {
-        if path == "var/lib/dpkg/status" {
-            return Some(Self::Dpkg);
+    pub(super) fn of(path: &str) -> Self {
+        match placed(path) {
+            Some((kind, _)) => kind,
+            // Systems that are images themselves have their databases elsewhere, and a link where they were.
+            None if path.ends_with("/dpkg/status") => Self::Dpkg,
+            None if path.ends_with("/apk/db/installed") => Self::Apk,
+            None if python::is_metadata(path) => Self::Python,
+            None if npm::is_manifest(path) => Self::Npm,
+            None => Self::Other,
         }
-        if let Some(name) = path.strip_prefix("var/lib/dpkg/status.d/") {
-            let is_one = !name.contains('/') && !name.ends_with(".md5sums");
-            return is_one.then_some(Self::Dpkg);
-        }
-        if matches!(path, "lib/apk/db/installed" | "usr/lib/apk/db/installed") {
-            return Some(Self::Apk);
-        }
-        if matches!(path, "etc/os-release" | "usr/lib/os-release") {
-            return Some(Self::System);
-        }
-        if let Some(name) = path.strip_prefix(DOC) {
-            let package = name.strip_suffix("/copyright");
-            return package
-                .filter(|p| !p.contains('/'))
-                .map(|_| Self::Copyright);
-        }
-        if path.ends_with(".dist-info/METADATA")
-            || path.ends_with(".egg-info/PKG-INFO")
-            || path.ends_with(".egg-info")
-        {
-            return Some(Self::Python);
-        }
-        npm::is_manifest(path).then_some(Self::Npm)
     }
 
     /// How long such a file may be, in bytes.
-    fn most(&self) -> u64 {
+    fn most(self) -> u64 {
         match self {
             Self::Dpkg | Self::Apk => DATABASE_BYTES,
-            _ => METADATA_BYTES,
+            Self::Copyright | Self::Python | Self::Npm | Self::System => METADATA_BYTES,
+            Self::Other => PROGRAM_BYTES,
         }
     }
 }
 
 /// Where Debian keeps what it says of each package (Debian Policy 12.5).
 const DOC: &str = "usr/share/doc/";
+/// The places of a root file system that everybody knows.
+const PLACES: [(&str, Kind); 5] = [
+    ("var/lib/dpkg/status", Kind::Dpkg),
+    ("usr/lib/apk/db/installed", Kind::Apk),
+    ("lib/apk/db/installed", Kind::Apk),
+    ("etc/os-release", Kind::System),
+    ("usr/lib/os-release", Kind::System),
+];
+
+/// What a file of a root file system is by its path, and the folder that is the root: empty, or with a `/` at its end. An
+/// image or a tree may have several, one inside another.
+fn placed(path: &str) -> Option<(Kind, &str)> {
+    let is_root = |root: &&str| root.is_empty() || root.ends_with('/');
+    let known = PLACES.iter().find_map(|(place, kind)| {
+        let root = path.strip_suffix(place).filter(is_root)?;
+        Some((*kind, root))
+    });
+    known.or_else(|| {
+        let (folder, name) = path.rsplit_once('/')?;
+        let parts = folder.strip_suffix("var/lib/dpkg/status.d");
+        match parts.filter(is_root) {
+            Some(root) => (!name.ends_with(".md5sums")).then_some((Kind::Dpkg, root)),
+            None if name == "copyright" => Some((Kind::Copyright, documents(folder)?.0)),
+            None => None,
+        }
+    })
+}
+
+/// The root before a folder with the documents of a Debian package, and the name of the package.
+fn documents(folder: &str) -> Option<(&str, &str)> {
+    let package = folder.rsplit('/').next()?;
+    let root = folder.strip_suffix(package)?.strip_suffix(DOC)?;
+    (root.is_empty() || root.ends_with('/')).then_some((root, package))
+}
+
+/// The root of the file system that a file belongs to, by its path: empty, or with a `/` at its end.
+pub(super) fn root(path: &str) -> &str {
+    placed(path).map_or("", |(_, root)| root)
+}
+
+/// The package whose license a path tells, with the root before it.
+pub(super) fn documented(path: &str) -> Option<(&str, &str)> {
+    documents(path.strip_suffix("/copyright").unwrap_or(path))
+}
 
 /// Whether the path alone says that the file may tell something.
 pub(super) fn is_telling(path: &str) -> bool {
-    Kind::of(path).is_some()
+    Kind::of(path) != Kind::Other
 }
 
 /// What a symbolic link tells.
 pub(super) fn link(path: &str, target: &str) -> Option<Found> {
-    let name = path.strip_prefix(DOC)?;
     // Either the folder of the package is a link, or its copyright file.
-    let (other, inside) = match name.strip_suffix("/copyright") {
-        Some(_) => (
-            target.strip_prefix("../")?.strip_suffix("/copyright")?,
-            true,
-        ),
-        None => (target.trim_end_matches('/'), false),
+    let other = if Kind::of(path) == Kind::Copyright {
+        target.strip_prefix("../")?.strip_suffix("/copyright")?
+    } else {
+        documents(path).map(|_| target.trim_end_matches('/'))?
     };
-    let plain = |name: &str| !name.contains('/') && !name.is_empty() && name.len() < 200;
-    let is_folder = inside || plain(name);
-    (is_folder && plain(other) && other != "..").then(|| Found::SameLicenseAs(other.to_owned()))
+    let plain = !other.is_empty() && !other.contains('/') && other != ".." && other.len() < 200;
+    plain.then(|| Found::SameLicenseAs(other.to_owned()))
 }
 
 /// What a file tells. Reads what it has to of `content`, into `buffer`.
@@ -133,18 +168,20 @@ pub(super) fn file(
     buffer: &mut Vec<u8>,
 ) -> io::Result<Option<Found>> {
     buffer.clear();
-    let Some(kind) = Kind::of(path) else {
-        if (SHORTEST_PROGRAM..=PROGRAM_BYTES).contains(&size) {
-            return program(content, buffer);
-        }
-        return Ok(None);
-    };
+    let kind = Kind::of(path);
     if size > kind.most() {
         return match kind {
             Kind::Dpkg | Kind::Apk => Err(io::Error::other(format!(
                 "{path} is longer than {DATABASE_BYTES} bytes"
             ))),
             _ => Ok(None),
+        };
+    }
+    if kind == Kind::Other {
+        return if size < SHORTEST_PROGRAM {
+            Ok(None)
+        } else {
+            program(content, buffer)
         };
     }
     content.take(kind.most()).read_to_end(buffer)?;
@@ -156,6 +193,7 @@ pub(super) fn file(
         Kind::Python => python::package(&text).map(|package| Found::Packages(vec![package])),
         Kind::Npm => npm::package(buffer).map(|package| Found::Packages(vec![package])),
         Kind::System => Some(Found::System(System::parse(&text))),
+        Kind::Other => None,
     })
 }
 
@@ -168,12 +206,6 @@ fn program(content: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<F
     content.take(PROGRAM_BYTES).read_to_end(buffer)?;
     let packages = elf::packages(buffer);
     Ok((!packages.is_empty()).then_some(Found::Packages(packages)))
-}
-
-/// The package whose license a path tells.
-pub(super) fn documented(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(DOC)?;
-    Some(name.strip_suffix("/copyright").unwrap_or(name))
 }
 
 #[cfg(test)]
@@ -190,18 +222,52 @@ mod tests {
             "usr/share/doc/bash/copyright",
             "usr/lib/python3/dist-packages/a-1.dist-info/METADATA",
             "usr/lib/python3/dist-packages/a.egg-info",
+            "usr/lib/python3/dist-packages/a-1-py3.11.egg/EGG-INFO/PKG-INFO",
             "app/node_modules/a/package.json",
+            "app/var/lib/dpkg/status",
+            "chroot/usr/share/doc/bash/copyright",
+            "usr/lib/sysimage/dpkg/status",
         ] {
             assert!(is_telling(path), "{path}");
         }
         for path in [
             "var/lib/dpkg/status-old",
             "var/lib/dpkg/status.d/base.md5sums",
-            "app/var/lib/dpkg/status",
+            "var/lib/dpkg/status.d/a/b",
+            "myvar/lib/dpkg/status.d/a",
+            "my-dpkg/status",
             "usr/share/doc/bash/a/copyright",
+            "usr/share/doc/copyright",
             "app/package.json",
         ] {
             assert!(!is_telling(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn roots() {
+        for (path, expected) in [
+            ("var/lib/dpkg/status", ""),
+            ("a/b/var/lib/dpkg/status", "a/b/"),
+            ("a/var/lib/dpkg/status.d/x", "a/"),
+            (
+                "var/lib/machines/m/var/lib/dpkg/status",
+                "var/lib/machines/m/",
+            ),
+            ("a/usr/lib/apk/db/installed", "a/"),
+            ("a/lib/apk/db/installed", "a/"),
+            ("a/etc/os-release", "a/"),
+            ("usr/lib/sysimage/dpkg/status", ""),
+            ("a/x/package.json", ""),
+        ] {
+            assert_eq!(root(path), expected, "{path}");
+        }
+        for (path, expected) in [
+            ("usr/share/doc/x/copyright", Some(("", "x"))),
+            ("a/usr/share/doc/x", Some(("a/", "x"))),
+            ("ausr/share/doc/x", None),
+        ] {
+            assert_eq!(documented(path), expected, "{path}");
         }
     }
 
