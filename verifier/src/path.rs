@@ -105,15 +105,20 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let mixed = |pair: &[u8]| {
+            matches!(
+                pair,
+                [b'.', b'.' | b'_' | b'-'] | [b'_', b'.' | b'-'] | [b'-', b'.' | b'_']
+            )
+        };
         let part = |part: &str| {
             part.starts_with(plain)
                 && part.ends_with(plain)
                 && part
                     .chars()
                     .all(|c| plain(c) || matches!(c, '.' | '_' | '-'))
-                && !["..", "._", "_.", ".-", "-.", "_-", "-_", "___"]
-                    .iter()
-                    .any(|twice| part.contains(twice))
+                && !part.as_bytes().windows(2).any(mixed)
+                && !part.contains("___")
         };
         let why = match text.len() {
             0 => "is empty",
@@ -146,5 +151,25 @@ impl From<Name> for String {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_repositories() {
+        for name in ["a", "0", "core/api", "a.b", "a_b", "a__b", "a-b", "a---b"] {
+            assert!(name.parse::<Name>().is_ok(), "{name}");
+        }
+        for name in [
+            "", "A", "a/", "/a", "a//b", ".a", "a.", "-a", "a_", "a..b", "a._b", "a_.b", "a.-b",
+            "a-.b", "a_-b", "a-_b", "a___b", "a b", "ä",
+        ] {
+            assert!(name.parse::<Name>().is_err(), "{name}");
+        }
+        assert!("a".repeat(100).parse::<Name>().is_ok());
+        assert!("a".repeat(101).parse::<Name>().is_err());
     }
 }

@@ -47,14 +47,17 @@ impl Document {
             _ => Problem::new(&whole, Code::Io, e.to_string()),
         };
         // Opening a pipe would wait for a writer.
-        if !file.metadata().map_err(failed)?.is_file() {
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
             return Err(Problem::new(
                 &whole,
                 Code::ArtifactType,
                 "is no regular file",
             ));
         }
-        let mut bytes = Vec::new();
+        // Room for what comes at its end, too: otherwise a small file takes many small reads.
+        let room = usize::try_from(metadata.len().min(most)).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(room + 64);
         File::open(file)
             .and_then(|f| f.take(most + 1).read_to_end(&mut bytes))
             .map_err(failed)?;
