@@ -15,7 +15,10 @@ use sealift_verifier::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::probe::{self, Found, Kind};
+use super::{
+    probe::{self, Found, Kind},
+    sparse::Sparse,
+};
 use crate::{
     error::Code,
     plan::{PlannedBlob, SourceReader},
@@ -23,9 +26,10 @@ use crate::{
 
 /// Entries of a layer. The largest have some 500,000.
 const ENTRIES: usize = 10_000_000;
-/// Bytes that a layer may always unpack to; beyond that, [`RATIO`] holds. Less in tests of that.
-const FREE_BYTES: u64 = if cfg!(test) { 1 << 24 } else { 1 << 30 };
-/// How many times its length a layer may unpack to. Programs and texts come to 5, sparse data to some 50.
+/// Bytes that a layer may always unpack to; beyond that, [`RATIO`] holds. Less in tests of that. Databases and disk images
+/// that were made in their whole length are zeros, which are packed to a thousandth and read in seconds.
+const FREE_BYTES: u64 = if cfg!(test) { 1 << 24 } else { 1 << 36 };
+/// How many times its length a layer may unpack to. Programs and texts come to 5.
 const RATIO: u64 = 200;
 /// Bytes of headers between two entries: long names and extended attributes.
 const HEADER_BYTES: u64 = 4 << 20;
@@ -195,8 +199,38 @@ struct Limited<R> {
     inner: R,
     /// None where they are those of the blob, which is hashed already.
     hasher: Option<Hasher>,
-    left: u64,
-    step: Rc<Cell<u64>>,
+    limits: Rc<Limits>,
+}
+
+/// How many bytes may still come.
+#[derive(Default)]
+struct Limits {
+    left: Cell<u64>,
+    step: Cell<u64>,
+}
+
+impl Limits {
+    fn take(&self, count: u64) -> io::Result<()> {
+        let left = self.left.get().checked_sub(count);
+        self.left.set(left.ok_or_else(|| {
+            io::Error::other(format!("unpacks to more than {RATIO} times its length"))
+        })?);
+        Ok(())
+    }
+}
+
+/// A file with holes: zeros that no archive has count as if it had them.
+struct Charged<R> {
+    inner: R,
+    limits: Rc<Limits>,
+}
+
+impl<R: Read> Read for Charged<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.limits.take(read as u64)?;
+        Ok(read)
+    }
 }
 
 impl<R: Read> Read for Limited<R> {
@@ -206,12 +240,10 @@ impl<R: Read> Read for Limited<R> {
             hasher.update(buffer.get(..read).unwrap_or_default());
         }
         let count = read as u64;
-        self.left = self.left.checked_sub(count).ok_or_else(|| {
-            io::Error::other(format!("unpacks to more than {RATIO} times its length"))
-        })?;
-        let step = self.step.get().checked_sub(count);
-        self.step
-            .set(step.ok_or_else(|| io::Error::other("has an entry with too long a header"))?);
+        self.limits.take(count)?;
+        let step = self.limits.step.get().checked_sub(count);
+        let step = step.ok_or_else(|| io::Error::other("has an entry with too long a header"))?;
+        self.limits.step.set(step);
         Ok(read)
     }
 }
@@ -231,14 +263,18 @@ fn scan(source: &mut impl BufRead, blob: BlobRef, wanted: Wanted) -> io::Result<
         ),
         _ => (Box::new(source), None),
     };
-    let step = Rc::new(Cell::new(HEADER_BYTES));
+    let limits = Rc::new(Limits {
+        left: Cell::new(FREE_BYTES.max(blob.size().saturating_mul(RATIO))),
+        step: Cell::new(HEADER_BYTES),
+    });
+    let step = &limits.step;
     let mut archive = tar::Archive::new(Limited {
         inner: unpacked,
         hasher,
-        left: FREE_BYTES.max(blob.size().saturating_mul(RATIO)),
-        step: step.clone(),
+        limits: limits.clone(),
     });
     let mut scan = Scan {
+        limits: limits.clone(),
         wanted,
         ..Scan::default()
     };
@@ -249,16 +285,16 @@ fn scan(source: &mut impl BufRead, blob: BlobRef, wanted: Wanted) -> io::Result<
         if count > ENTRIES {
             return Err(io::Error::other(format!("has more than {ENTRIES} entries")));
         }
-        // The holes of a sparse file are no bytes of the archive: they are passed over, not read.
-        let sparse = entry.header().entry_type().is_gnu_sparse();
-        let size = if sparse {
+        // The holes of a sparse file are no bytes of the archive, though the entry has them.
+        let holes = entry.header().entry_type().is_gnu_sparse();
+        let size = if holes {
             entry.header().entry_size()?
         } else {
             entry.size()
         };
         step.set(size.saturating_add(HEADER_BYTES));
-        scan.entry(&mut entry, sparse)?;
-        if !sparse {
+        scan.entry(&mut entry)?;
+        if !holes {
             io::copy(&mut entry, &mut io::sink())?;
             step.set(HEADER_BYTES);
         }
@@ -281,6 +317,7 @@ type Wanted = HashMap<u64, BTreeMap<Kind, String>>;
 struct Scan {
     found: LayerPackages,
     weight: usize,
+    limits: Rc<Limits>,
     /// Room for one file, kept from one to the next.
     buffer: Vec<u8>,
     /// Hashes of the paths of all files.
@@ -295,12 +332,23 @@ struct Scan {
 }
 
 impl Scan {
-    fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, sparse: bool) -> io::Result<()> {
+    fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<()> {
         let kind = entry.header().entry_type();
         if kind.is_dir() || kind.is_pax_global_extensions() {
             return Ok(());
         }
-        let path = clean(&entry.path_bytes());
+        let sparse = match entry.pax_extensions()? {
+            Some(headers) => {
+                let headers = headers.filter_map(Result::ok);
+                Sparse::of(headers.map(|header| (header.key_bytes(), header.value_bytes())))?
+            }
+            None => None,
+        };
+        let named = sparse.as_ref().and_then(|sparse| sparse.name.as_deref());
+        let path = match named {
+            Some(name) => clean(name),
+            None => clean(&entry.path_bytes()),
+        };
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         if name == OPAQUE {
             self.found.covered.push(PathHash::of(folder).with(b'/').0);
@@ -335,8 +383,19 @@ impl Scan {
         let found = if kind.is_symlink() {
             let target = entry.link_name_bytes();
             target.and_then(|target| probe::link(&path, &String::from_utf8_lossy(&target)))
-        } else if (kind.is_file() || kind.is_contiguous()) && !sparse {
-            self.file(&path, entry)?
+        } else if kind.is_gnu_sparse() {
+            let (size, inner) = (entry.size(), entry);
+            let limits = self.limits.clone();
+            self.file(&path, size, &mut Charged { inner, limits })?
+        } else if kind.is_file() || kind.is_contiguous() {
+            match sparse {
+                Some(sparse) => {
+                    let (size, inner) = (sparse.size, sparse.fill(entry)?);
+                    let limits = self.limits.clone();
+                    self.file(&path, size, &mut Charged { inner, limits })?
+                }
+                None => self.file(&path, entry.size(), entry)?,
+            }
         } else {
             None
         };
@@ -347,22 +406,22 @@ impl Scan {
     fn file<R: Read>(
         &mut self,
         path: &str,
-        entry: &mut tar::Entry<'_, R>,
+        size: u64,
+        content: &mut R,
     ) -> io::Result<Option<Found>> {
-        let size = entry.size();
         let hash = PathHash::of(path).0;
         let Some(kinds) = self.wanted.get(&hash) else {
-            return probe::file(path, size, entry, &mut self.buffer);
+            return probe::file(path, size, content, &mut self.buffer);
         };
-        let mut content = Vec::new();
+        let mut start = Vec::new();
         if size <= probe::NAMED_BYTES {
-            entry.read_to_end(&mut content)?;
+            content.read_to_end(&mut start)?;
         }
         for (kind, name) in kinds {
-            let found = probe::file(name, size, &mut content.as_slice(), &mut self.buffer)?;
+            let found = probe::file(name, size, &mut start.as_slice(), &mut self.buffer)?;
             self.read.insert((hash, *kind), found.map(Rc::new));
         }
-        let mut whole = content.as_slice().chain(entry);
+        let mut whole = start.as_slice().chain(content);
         probe::file(path, size, &mut whole, &mut self.buffer)
     }
 

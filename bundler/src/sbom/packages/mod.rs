@@ -13,6 +13,7 @@ mod npm;
 mod package;
 mod probe;
 mod python;
+mod sparse;
 
 use std::{
     collections::BTreeMap,
