@@ -15,7 +15,11 @@ use sealift_verifier::{
     tree::Mode,
 };
 
-use crate::{cache::Seen, license::LicenseRules, problem::Place};
+use crate::{
+    cache::Seen,
+    license::LicenseRules,
+    problem::{Place, Problem},
+};
 
 /// Everything that goes into a bundle, before any of it is packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Plan {
     pub definitions: Vec<DefinitionDigest>,
     /// Which licenses the vendor accepts.
     pub licenses: LicenseRules,
+    /// Licenses of capabilities that are none of them: told together with those of packages.
+    pub refused: Vec<Problem>,
     /// Sorted by name, each name once, none inside another.
     pub capabilities: Vec<PlannedCapability>,
 }

@@ -22,7 +22,7 @@ use crate::{
     metadata::Roots,
     output::{beside, check_replaced},
     plan::Plan,
-    sbom::{Inventories, inventory},
+    sbom::Inventories,
 };
 
 /// What stands for the mode in the name of a bundle.
@@ -171,9 +171,11 @@ fn dry_run(args: &Args, options: &Options, around: &Surroundings, bars: &Bars) -
         check_replaced(&out)?;
         drop(beside(&out)?);
     }
+    let inventories = Inventories::of(plans.len());
+    inventories.find(&plans, &(), threads(), bars);
+    inventories.all()?;
     for plan in &mut plans {
         args.follow(plan, around)?;
-        inventory(plan, &(), threads(), bars)?;
         let roots = Roots::read(&args.root, plan.release.published)?;
         let needed = roots.newest().role(RoleName::Targets)?.threshold;
         let _ = writeln!(

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Answer, Surroundings, compat::follow, one_or_all, progress::Bars};
 use crate::{
-    build::threads, check, collect::Options, error::Result, plan::PlannedContent, sbom::inventory,
+    build::threads, check, collect::Options, error::Result, plan::PlannedContent, sbom::Inventories,
 };
 
 /// Find every problem of a release definition and of what it names
@@ -42,7 +42,11 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let mut text = String::new();
     let mut releases = Vec::new();
     let bars = Bars::new();
-    for mut plan in check::check(&args.definition, &options, &args.modes)? {
+    let plans = check::check(&args.definition, &options, &args.modes)?;
+    // What is checked is what lies there, not what a cache remembers.
+    let inventories = Inventories::of(plans.len());
+    inventories.find(&plans, &(), threads(), &bars);
+    for (mut plan, packages) in plans.into_iter().zip(inventories.all()?) {
         let changes = follow(
             &mut plan,
             &args.definition,
@@ -50,8 +54,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             &args.roots,
             around,
         )?;
-        // What is checked is what lies there, not what a cache remembers.
-        let (_, packages) = inventory(&plan, &(), threads(), &bars)?;
+        let packages = || packages.values().flatten();
         let artifacts = plan.capabilities.iter().map(|c| c.artifacts.len()).sum();
         let mode = plan.release.mode;
         let _ = writeln!(
@@ -77,8 +80,8 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
             })).collect::<Vec<_>>(),
             "type": plan.release.release_type,
             "changes": changes,
-            "packages": packages.packages,
-            "packages-without-license": packages.unknown,
+            "packages": packages().count(),
+            "packages-without-license": packages().filter(|p| p.license.is_none()).count(),
             "problems": [],
         }));
     }

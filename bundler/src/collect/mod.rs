@@ -117,6 +117,9 @@ struct Collector {
     catalog: PathBuf,
     platforms: Vec<String>,
     problems: Vec<Problem>,
+    /// Licenses of capabilities that the vendor does not accept: told with those of packages, unless there is something
+    /// wrong before these can be known.
+    refused: Vec<Problem>,
     /// Modes in which there is no answer, and why.
     undecided: Vec<(Option<Mode>, Vec<Problem>)>,
     promises: Promises,
@@ -162,6 +165,7 @@ pub(crate) fn collect(
         catalog: canonical,
         platforms: release.platforms.clone(),
         problems: problems.clone(),
+        refused: Vec::new(),
         undecided: Vec::new(),
         promises,
         contents: Vec::new(),
@@ -193,7 +197,7 @@ pub(crate) fn collect(
     } = collector;
     problems.extend(in_modes(undecided, modes.len()));
     if !problems.is_empty() {
-        plans.clear();
+        problems.extend(plans.drain(..).flat_map(|plan| plan.refused));
     }
     Collected {
         plans,
@@ -236,6 +240,7 @@ fn assemble(
         definition: definitions.file_name(),
         definitions: digests,
         licenses: definitions.licenses.clone(),
+        refused: Vec::new(),
         capabilities,
     })
 }
@@ -260,6 +265,7 @@ impl Collector {
                     });
                 }
                 self.undecided.push((mode, problems));
+                self.problems.append(&mut self.refused);
                 return None;
             }
         };
@@ -273,10 +279,13 @@ impl Collector {
                 capability
             }));
         }
+        let refused = std::mem::take(&mut self.refused);
         if !self.problems.is_empty() {
+            self.problems.extend(refused);
             return None;
         }
-        assemble(definitions, lock, mode, resolved, capabilities)
+        let plan = assemble(definitions, lock, mode, resolved, capabilities)?;
+        Some(Plan { refused, ..plan })
     }
 
     fn capability(
@@ -287,9 +296,13 @@ impl Collector {
         licenses: &LicenseRules,
     ) -> Option<PlannedCapability> {
         let definition = &entry.definition;
-        if let Some(license) = &definition.license {
-            let problem = licenses.check(name, &license.value, &license.at);
-            self.problems.extend(problem);
+        let problem = match &definition.license {
+            Some(license) => licenses.check(name, Some(&license.value), &license.at),
+            None => licenses.check(name, None, &entry.place()),
+        };
+        match problem {
+            Some(problem) if problem.code == Code::LicenseInvalid => self.problems.push(problem),
+            other => self.refused.extend(other),
         }
         self.resolve(&entry.file, &entry.place())?;
         let folder = entry.file.parent()?;

@@ -8,4 +8,4 @@ pub mod expression;
 pub mod names;
 mod rules;
 
-pub use rules::{LicenseRules, PackageReport, Unknown};
+pub use rules::{LicenseRules, Unknown};

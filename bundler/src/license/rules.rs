@@ -24,12 +24,12 @@ pub struct LicenseRules {
     /// If there is such a list, what is not on it is refused.
     allowed: Option<BTreeSet<String>>,
     forbidden: BTreeSet<String>,
-    /// What to do with packages whose license is not known.
+    /// What to do with packages whose license is not known, and capabilities that name none.
     pub unknown: Unknown,
     exceptions: Vec<Exception>,
 }
 
-/// What is done with packages whose license is not known.
+/// What is done with packages whose license is not known, and capabilities that name none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unknown {
     /// They pass.
@@ -49,17 +49,6 @@ impl FromStr for Unknown {
             _ => Err("is none of accept, refuse"),
         }
     }
-}
-
-/// What was found of the licenses of packages.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PackageReport {
-    /// Why packages are refused.
-    pub problems: Vec<Problem>,
-    /// How many packages there are.
-    pub packages: usize,
-    /// Of how many nobody knows the license.
-    pub unknown: usize,
 }
 
 /// Licenses that are accepted in one place, whatever the lists say.
@@ -152,9 +141,17 @@ impl LicenseRules {
     }
 
     /// Why the license of a capability is refused, if it is: it is no license expression, or the vendor's
-    /// list does not accept it. `at` is the place that says so.
-    pub fn check(&self, capability: &Name, expression: &str, at: &Place) -> Option<Problem> {
+    /// list does not accept it, or asks for one where there is none. `at` is the place that says so.
+    pub fn check(
+        &self,
+        capability: &Name,
+        expression: Option<&str>,
+        at: &Place,
+    ) -> Option<Problem> {
         let is_own = |of: &Subject| matches!(of, Subject::Capability(name) if name == capability);
+        let Some(expression) = expression else {
+            return self.unknown(&format!("{capability} has no license"), is_own, at);
+        };
         match self.refused(expression, is_own) {
             Ok(None) => None,
             Ok(Some(refused)) => Some(refusal(at, &capability.to_string(), expression, &refused)),
@@ -170,9 +167,8 @@ impl LicenseRules {
     pub fn check_package(&self, package: &FoundPackage, at: &Place) -> Option<Problem> {
         let is_own = |of: &Subject| of.is_package(&package.purl);
         let Some(license) = &package.license else {
-            let accepted = self.unknown == Unknown::Accept || self.excepted(NOBODY_KNOWS, &is_own);
             let message = format!("{} has no known license", package.purl);
-            return (!accepted).then(|| Problem::new(at, Code::LicenseUnknown, message));
+            return self.unknown(&message, is_own, at);
         };
         match self.refused(license, is_own) {
             Ok(None) => None,
@@ -181,21 +177,29 @@ impl LicenseRules {
         }
     }
 
-    /// What is to be said of all packages of a release. `at` gives the place of each artifact.
+    /// Why packages of a release are refused. `at` gives the place of each artifact.
     pub fn check_packages(
         &self,
         packages: &Packages,
         at: impl Fn(&Name, &EntryPath) -> Place,
-    ) -> PackageReport {
-        let mut report = PackageReport::default();
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
         for ((capability, artifact), packages) in packages {
             let at = at(capability, artifact);
-            let problems = packages.iter().filter_map(|p| self.check_package(p, &at));
-            report.problems.extend(problems);
-            report.packages += packages.len();
-            report.unknown += packages.iter().filter(|p| p.license.is_none()).count();
+            problems.extend(packages.iter().filter_map(|p| self.check_package(p, &at)));
         }
-        report
+        problems
+    }
+
+    /// Why that nobody knows a license is refused, if it is.
+    fn unknown(
+        &self,
+        message: &str,
+        is_own: impl Fn(&Subject) -> bool,
+        at: &Place,
+    ) -> Option<Problem> {
+        let accepted = self.unknown == Unknown::Accept || self.excepted(NOBODY_KNOWS, &is_own);
+        (!accepted).then(|| Problem::new(at, Code::LicenseUnknown, message))
     }
 
     /// The licenses that stand against an expression, if it cannot be satisfied without them.
@@ -319,7 +323,7 @@ mod tests {
 
     fn refused(rules: &LicenseRules, capability: &str, expression: &str) -> Option<String> {
         let at = Place::of_file(Path::new("capability.toml"));
-        let problem = rules.check(&capability.parse().unwrap(), expression, &at);
+        let problem = rules.check(&capability.parse().unwrap(), Some(expression), &at);
         problem.map(|p| format!("{} {}", p.code.name(), p.message))
     }
 
@@ -405,6 +409,23 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_without_a_license() {
+        let at = Place::of_file(Path::new("x"));
+        let code = |text: &str| {
+            let problem = rules(text).check(&"core/api".parse().unwrap(), None, &at);
+            problem.map(|p| (p.code, p.message))
+        };
+        assert_eq!(code("allowed = [\"MIT\"]\n"), None);
+        assert_eq!(
+            code("unknown = \"refuse\"\n"),
+            Some((Code::LicenseUnknown, "core/api has no license".into()))
+        );
+        let except = "unknown = \"refuse\"\n[exceptions]\n\"core/api\" = [\"NOASSERTION\"]\n";
+        assert_eq!(code(except), None);
+        assert!(code(&except.replace("api", "web")).is_some());
+    }
+
+    #[test]
     fn all_packages_of_a_release() {
         let owner = ("core/api".parse().unwrap(), "server".parse().unwrap());
         let found = vec![
@@ -415,11 +436,10 @@ mod tests {
         let packages = Packages::from([(owner, found)]);
         let at = |_: &Name, artifact: &EntryPath| Place::of_file(artifact.as_path());
         let rules = rules("forbidden = [\"AGPL-3.0-only\"]\n");
-        let report = rules.check_packages(&packages, at);
-        assert_eq!((report.packages, report.unknown), (3, 1));
-        assert_eq!(report.problems.len(), 1);
+        let problems = rules.check_packages(&packages, at);
+        assert_eq!(problems.len(), 1);
         assert_eq!(
-            report.problems[0].to_string(),
+            problems[0].to_string(),
             "server: pkg:npm/b@1 has the license AGPL-3.0-only, which licenses.toml does not accept [license-refused]\n  \
              hint: replace what has this license, or accept it in `[exceptions]` of licenses.toml"
         );

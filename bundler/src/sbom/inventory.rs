@@ -13,7 +13,6 @@ use crate::{
     build::Progress,
     cache::Cache,
     error::Result,
-    license::PackageReport,
     plan::Plan,
     problem::{Place, Problem, Problems},
 };
@@ -21,13 +20,13 @@ use crate::{
 /// Finds the packages in the content of a plan. Layers that `cache` knows are not read.
 ///
 /// # Errors
-/// All artifacts that cannot be looked through, and all packages whose license the vendor does not accept.
-pub fn inventory(
+/// All artifacts that cannot be looked through, and all licenses of packages and capabilities that the vendor does not accept.
+fn inventory(
     plan: &Plan,
     cache: &dyn LayerCache,
     threads: usize,
     progress: &dyn Progress,
-) -> Result<(Packages, PackageReport), Problems> {
+) -> Result<Packages, Problems> {
     let place = |capability: &Name, artifact: &EntryPath| -> Place {
         let mut all = plan
             .capabilities
@@ -44,14 +43,15 @@ pub fn inventory(
         )
     };
     let (found, broken) = packages::find(&plan.capabilities, cache, threads, progress);
-    let mut report = plan.licenses.check_packages(&found, &place);
+    let mut problems = plan.refused.clone();
+    problems.extend(plan.licenses.check_packages(&found, &place));
     let broken = broken
         .into_iter()
         .map(|b| Problem::new(&place(&b.capability, &b.artifact), b.code, b.message));
-    report.problems.extend(broken);
-    match Problems::of(report.problems.clone()) {
+    problems.extend(broken);
+    match Problems::of(problems) {
         Some(problems) => Err(problems),
-        None => Ok((found, report)),
+        None => Ok(found),
     }
 }
 
@@ -84,9 +84,21 @@ impl Inventories {
         }
         let _ended = Ended(self);
         for (one, plan) in self.0.iter().zip(plans) {
-            let found = inventory(plan, cache, threads, progress);
-            let _ = one.set(found.map(|(packages, _)| packages));
+            let _ = one.set(inventory(plan, cache, threads, progress));
         }
+    }
+
+    /// All of them, found by now.
+    ///
+    /// # Errors
+    /// What is wrong in any of the plans.
+    pub fn all(&self) -> Result<Vec<&Packages>> {
+        if let Some(first) = self.number(0) {
+            first.accepted()?;
+        }
+        let all = self.0.iter();
+        all.map(|one| Ok(one.wait().as_ref().map_err(Problems::clone)?))
+            .collect()
     }
 
     /// That of the plan with this number, counted from 0.

@@ -21,7 +21,7 @@ use sealift_verifier::{
 };
 use serde::{Serialize, Serializer};
 
-pub use self::inventory::{Inventories, Inventory, inventory};
+pub use self::inventory::{Inventories, Inventory};
 use self::{model::Model, packages::Packages};
 use crate::{
     diff::Side,

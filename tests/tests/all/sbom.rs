@@ -443,3 +443,87 @@ fn no_mode_is_built_if_another_is_refused() {
     build().ok();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
 }
+
+/// Definitions are read before contents: what is refused in both is told at once all the same.
+#[test]
+fn all_licenses_that_are_refused_are_told_in_one_run() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let package = |name: &str, license: &str| {
+        format!(r#"{{"name":"{name}","version":"1.0.0","license":"{license}"}}"#)
+    };
+    let (agpl, isc) = (package("agpl", "AGPL-3.0-only"), package("isc", "ISC"));
+    let again = package("agpl", "MIT");
+    let definition = vendor
+        .release("1.0.0", 1)
+        .field("modes = [\"saas\", \"edge\"]")
+        .capability("core/full", "service")
+        .lines("modes = [\"saas\"]\nsubstitutes = { edge = \"core/lite\" }\nlicense = \"GPL-2.0-only\"\n")
+        .tree("a", &[("node_modules/isc/package.json", isc.as_bytes())])
+        .capability("core/lite", "service")
+        .lines("modes = [\"edge\"]\n")
+        .tree("a", &[("0/node_modules/agpl/package.json", again.as_bytes())])
+        .tree("b", &[("node_modules/agpl/package.json", agpl.as_bytes())])
+        .define();
+    let text = String::from_utf8(read(&definition)).unwrap();
+    write(&definition, text.replace("\"core/lite\" = \"1.0.0\"\n", ""));
+    let rules = sandbox.join("vendor/catalog-1.0.0/licenses.toml");
+    write(&rules, "allowed = [\"MIT\"]\nunknown = \"refuse\"\n");
+    let out = sandbox.join("{mode}.bundle");
+    let check = sandbox.program("sealift-bundler");
+    for program in [
+        check.args(args!["check", definition]),
+        vendor.build_command(&definition, &out),
+        vendor.build_command(&definition, &out).args(["--dry-run"]),
+    ] {
+        let said = program.run().fails_with("definition-invalid");
+        for part in [
+            "core/full has the license GPL-2.0-only",
+            "pkg:npm/isc@1.0.0 has the license ISC",
+            "core/lite has no license",
+            "pkg:npm/agpl@1.0.0 has the license AGPL-3.0-only",
+            "4 problems found",
+        ] {
+            assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
+        }
+    }
+}
+
+/// GNU tar writes files with holes in four ways, one of which puts them into a folder of its own.
+#[test]
+fn files_with_holes_tell_what_they_would_without() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.join("root");
+    let metadata = folder.join("lib/foo-1.0.dist-info/METADATA");
+    write(&metadata, "Name: foo\nVersion: 1.0\n\n");
+    let program = folder.join("bin/uv");
+    write(&program, read(&target_folder().join("venv/bin/uv")));
+    let image_file = folder.join("disk.img");
+    write(&image_file, "");
+    let grow = |path: &Path, size: u64| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_len(size).unwrap();
+    };
+    grow(&metadata, 1 << 20);
+    grow(&program, program.metadata().unwrap().len() + (1 << 20));
+    // More than any layer may unpack to.
+    grow(&image_file, 1 << 40);
+    for format in [
+        &["--format=gnu"][..],
+        &["--format=posix", "--sparse-version=0.0"],
+        &["--format=posix", "--sparse-version=0.1"],
+        &["--format=posix", "--sparse-version=1.0"],
+    ] {
+        let tar = sandbox.join("layer.tar");
+        let program = sandbox.tool("tar").args(format);
+        let program = program.args(args!["--sparse", "-C", folder, "-cf", tar, "."]);
+        program.run().ok();
+        assert!(
+            tar.metadata().unwrap().len() < read(&folder.join("bin/uv")).len() as u64 + (1 << 19)
+        );
+        let found = all(packages(image(&[&tar])));
+        let at = |path: &str| found.iter().filter(|p| p.path == path).count();
+        assert_eq!(at("lib/foo-1.0.dist-info/METADATA"), 1, "{format:?}");
+        assert!(at("bin/uv") > 200, "{format:?}");
+    }
+}
