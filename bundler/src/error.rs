@@ -127,7 +127,7 @@ sealift_verifier::codes! {
     LicenseInvalid = "license-invalid", "write an SPDX license expression, such as MIT OR Apache-2.0 (https://spdx.org/licenses)";
     /// A license that the vendor's list does not accept.
     LicenseRefused = "license-refused", "replace what has this license, or accept it in `[exceptions]` of licenses.toml";
-    /// A package whose license nobody knows, where the vendor's list asks for one.
+    /// A package whose license nobody knows, or a capability without one, where the vendor's list asks for one.
     LicenseUnknown = "license-unknown", "find out, then accept the package with \"NOASSERTION\" in `[exceptions]` of licenses.toml";
     /// A folder of roots that cannot be used.
     RootInvalid = "root-invalid", "name the folder that holds 1.root.json and all its successors, as sealift-keys writes them";

@@ -387,7 +387,7 @@ struct Licenses {
     forbidden: Option<Vec<String>>,
     /// SPDX license identifiers accepted for one capability or package all the same
     exceptions: Option<BTreeMap<String, Vec<String>>>,
-    /// What becomes of packages whose license is not known; "accept" if left out
+    /// What becomes of packages whose license is not known, and of capabilities without one; "accept" if left out
     unknown: Option<Unknown>,
 }
 

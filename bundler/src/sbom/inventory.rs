@@ -44,7 +44,7 @@ fn inventory(
     };
     let (found, broken) = packages::find(&plan.capabilities, cache, threads, progress);
     let mut problems = plan.refused.clone();
-    problems.extend(plan.licenses.check_packages(&found, &place));
+    problems.extend(plan.licenses.check_packages(&found, place));
     let broken = broken
         .into_iter()
         .map(|b| Problem::new(&place(&b.capability, &b.artifact), b.code, b.message));

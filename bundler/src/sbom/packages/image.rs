@@ -121,7 +121,7 @@ fn blob(image: &PlannedImage, digest: Digest) -> Result<&PlannedBlob, String> {
 }
 
 fn digest_of(descriptor: &Descriptor) -> Result<Digest, String> {
-    sha256(&descriptor.digest().to_string())
+    sha256(descriptor.digest().as_ref())
 }
 
 fn sha256(text: &str) -> Result<Digest, String> {

@@ -48,8 +48,8 @@ pub struct LayerPackages {
     /// Hard links to files of lower layers: the paths of those by the paths of these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) links: BTreeMap<String, String>,
-    /// Digest of the layer without its compression, `DiffID` (OCI image-spec 1.1, "Layer DiffID"); none where nothing was
-    /// unpacked.
+    /// Digest of the layer without its compression, its `DiffID` (OCI image-spec 1.1, "Image JSON"); none where nothing
+    /// was unpacked.
     pub(super) unpacked: Option<Digest>,
     /// Hashes of all paths that it puts something at or takes away, and of folders that it makes anew,
     /// sorted. As hashes they take a tenth of the room, and none is ever shown.

@@ -155,7 +155,8 @@ impl<'p> Work<'p> {
                     let path = entry.path.as_str();
                     match &entry.node {
                         PlannedNode::File { mode, size, source } => {
-                            if *mode == Mode::Executable || probe::is_telling(path) {
+                            let telling = probe::is_telling(path) || probe::is_library(path);
+                            if *mode == Mode::Executable || telling {
                                 files.push(self.file(path, *size, source));
                             }
                         }

@@ -145,6 +145,13 @@ pub(super) fn is_telling(path: &str) -> bool {
     Kind::of(path) != Kind::Other
 }
 
+/// Whether the path is that of a shared library, which needs no x bit to be linked from packages.
+pub(super) fn is_library(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let end = name.rsplit_once('.').map(|(_, end)| end);
+    matches!(end, Some("so" | "node")) || name.contains(".so.")
+}
+
 /// What a symbolic link tells.
 pub(super) fn link(path: &str, target: &str) -> Option<Found> {
     // Either the folder of the package is a link, or its copyright file.

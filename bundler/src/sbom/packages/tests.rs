@@ -657,6 +657,16 @@ fn trees_and_programs_are_looked_through() {
         file("package.json", br#"{"name":"own","version":"1"}"#),
     ]);
     assert_eq!(purls(vec![tree]), ["pkg:npm/a@1"]);
+    let library = elf::tests::program(r#"{"packages":[{"name":"serde","version":"1.0.0"}]}"#);
+    for (name, count) in [
+        ("lib/liba.so", 1),
+        ("lib/liba.so.1.2", 1),
+        ("lib/a.node", 1),
+        ("lib/a.solid", 0),
+    ] {
+        let tree = PlannedContent::Tree(vec![file(name, &library)]);
+        assert_eq!(purls(vec![tree]).len(), count, "{name}");
+    }
     let program = PlannedContent::File(PlannedFile {
         source: PathBuf::from("/nowhere").into(),
         size: 1000,
