@@ -93,6 +93,8 @@ pub struct Tools<'a> {
     pub threads: usize,
     /// Hears how far it is.
     pub progress: &'a dyn Progress,
+    /// Is asked about the release when its contents are known, before anybody signs it.
+    pub accepts: &'a (dyn Fn(&Release) -> Result<()> + Sync),
 }
 
 impl Tools<'_> {
@@ -128,6 +130,7 @@ pub fn build(
         let room = signing.room(packages_bytes)?;
         tools.progress.begin(Stage::Pack, source_bytes(plan));
         pack(plan, inventory, file, room.bytes, &tools, |packed| {
+            (tools.accepts)(&packed.release)?;
             let bills = packed.release.sbom.iter().map(|bill| bill.file.size);
             let missing = bills.max().unwrap_or(0).saturating_sub(room.bill);
             if missing > 0 {

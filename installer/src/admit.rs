@@ -113,32 +113,15 @@ const FACTS: [(&str, &[Code], &str); 8] = [
 /// What the site and its machine are.
 pub(crate) fn facts(case: &Case<'_>, space: &Space, rules: &mut Rules) -> Result<()> {
     let (site, authentic) = (case.site, case.authentic);
-    let mut facts = facts::of(site)?;
+    let running = generation::running(site)?;
+    let mut facts = facts::of(site, running.as_ref())?;
     // Data can only take what the release itself leaves.
     facts.hardware.disk = Some(space.free.saturating_sub(space.needed));
-    let running = generation::running(site)?;
     let found = facts.check(authentic.release(), running.as_ref());
     let mut denials: Vec<Denial> = found.into_iter().map(Into::into).collect();
-    if let Some(newest) = &site.state().trust.newest
-        && counter_holds(site, authentic)?
-    {
-        let counter = authentic.counter();
-        if counter < newest.counter {
-            let detail = format!(
-                "its release counter is {counter}, this site had {} already",
-                newest.counter
-            );
-            denials.push(Denial {
-                code: Code::CounterTooLow,
-                detail,
-            });
-        } else if counter == newest.counter && authentic.release_digest() != newest.release {
-            let detail = format!("release counter {counter} stands for another release here");
-            denials.push(Denial {
-                code: Code::CounterReused,
-                detail,
-            });
-        }
+    if counter_holds(site, authentic)? {
+        let denial = facts.check_counter(authentic.counter(), Some(authentic.release_digest()));
+        denials.extend(denial.map(Denial::from));
     }
     for (rule, codes, passed) in FACTS {
         let of_rule = denials

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use sealift_verifier::{
-    facts::{self, FORMAT, Facts, Installed, Reason},
-    release::Hardware,
+    facts::{self, FORMAT, Facts, Installed, Reason, hardware_of},
+    release::{Hardware, Release},
 };
 
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     site::Site,
 };
 
-/// The facts of a site and of the machine that this runs on.
-pub fn of(site: &Site) -> Result<Facts> {
+/// The facts of a site and of the machine that this runs on. `release` is the one that runs there.
+pub fn of(site: &Site, release: Option<&Release>) -> Result<Facts> {
     let state = site.state();
     let machine = Machine::read(Path::new("/"));
     let (free, _) = site.dir().free()?;
@@ -24,8 +24,10 @@ pub fn of(site: &Site) -> Result<Facts> {
         installed: state.running().map(|running| Installed {
             version: running.version.clone(),
             release_digest: running.release,
+            disk: release.and_then(|release| hardware_of(release).disk),
         }),
         counter: state.trust.newest.as_ref().map(|newest| newest.counter),
+        counter_release: state.trust.newest.as_ref().map(|newest| newest.release),
         security_floor: state.security_floor.clone(),
         mode: state.mode,
         platform: machine.platform,
@@ -45,6 +47,7 @@ pub(crate) fn unknown() -> Facts {
         product: None,
         installed: None,
         counter: None,
+        counter_release: None,
         security_floor: None,
         mode: None,
         platform: None,
@@ -59,6 +62,7 @@ impl From<facts::Denial> for Denial {
             code: match denial.reason {
                 Reason::ProductMismatch => Code::ProductMismatch,
                 Reason::CounterTooLow => Code::CounterTooLow,
+                Reason::CounterReused => Code::CounterReused,
                 Reason::BelowSecurityFloor => Code::BelowSecurityFloor,
                 Reason::UpgradeFrom => Code::UpgradeFrom,
                 Reason::ModeMismatch => Code::ModeMismatch,
@@ -80,6 +84,7 @@ mod tests {
         for reason in [
             Reason::ProductMismatch,
             Reason::CounterTooLow,
+            Reason::CounterReused,
             Reason::BelowSecurityFloor,
             Reason::UpgradeFrom,
             Reason::ModeMismatch,

@@ -1,7 +1,7 @@
 //! What a site is, as far as it decides whether a release may go there: written by `sealift-installer facts`,
 //! read by `sealift-bundler compat --site`, and the same check in both.
 
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub struct Facts {
     /// The release counter that the site has reached.
     #[serde(default)]
     pub counter: Option<u64>,
+    /// The digest of the release that had this counter.
+    #[serde(default)]
+    pub counter_release: Option<Digest>,
     /// The version that the site never goes below.
     #[serde(default)]
     pub security_floor: Option<Version>,
@@ -59,6 +62,9 @@ pub struct Installed {
     pub version: Version,
     /// Its release digest.
     pub release_digest: Digest,
+    /// Room on disk in bytes that was promised to it, for its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
 }
 
 /// A version that the site's operator wants to keep, at one of the three levels.
@@ -184,6 +190,8 @@ pub enum Reason {
     ProductMismatch,
     /// The release counter is below that of the site.
     CounterTooLow,
+    /// The release counter is that of another release that the site had.
+    CounterReused,
     /// The version is below the site's security floor.
     BelowSecurityFloor,
     /// The release does not follow the one that runs.
@@ -204,6 +212,7 @@ impl Reason {
         match self {
             Self::ProductMismatch => "product-mismatch",
             Self::CounterTooLow => "counter-too-low",
+            Self::CounterReused => "counter-reused",
             Self::BelowSecurityFloor => "below-security-floor",
             Self::UpgradeFrom => "upgrade-from",
             Self::ModeMismatch => "mode-mismatch",
@@ -226,7 +235,7 @@ impl Facts {
             return Err(Error::new(Code::LimitExceeded, "facts", detail));
         }
         let facts: Self = json::from_slice(bytes)
-            .map_err(|e| Error::new(Code::BadMetadata, "facts", e.to_string()))?;
+            .map_err(|e| Error::new(Code::BadMetadata, "facts", explain(bytes, &e)))?;
         if facts.format != FORMAT {
             let detail = format!("has format {}, this program reads {FORMAT}", facts.format);
             return Err(Error::new(Code::UnsupportedFormat, "facts", detail));
@@ -239,7 +248,8 @@ impl Facts {
     }
 
     /// Everything about this site that speaks against `release`, in a fixed order. `running` is the release
-    /// that runs there, where it is known: the room that its data was promised is not asked for again.
+    /// that runs there, where it is at hand: the room that its data was promised is not asked for again. Without it,
+    /// that is what the facts say of it.
     ///
     /// A license, signatures and counters are no facts of this kind; see [`Facts::check_counter`].
     pub fn check(&self, release: &Release, running: Option<&Release>) -> Vec<Denial> {
@@ -283,7 +293,7 @@ impl Facts {
             let detail = format!("this machine is {here}, the release is for {built}");
             deny(Reason::PlatformMismatch, detail);
         }
-        let needed = needed(release, running);
+        let needed = self.needed(release, running);
         for lack in lacks(&needed, &self.hardware) {
             deny(Reason::HardwareInsufficient, lack);
         }
@@ -293,6 +303,18 @@ impl Facts {
             }
         }
         denials
+    }
+
+    /// What `release` needs of this machine, less the room on disk that the running release was promised: its data
+    /// lies there already.
+    fn needed(&self, release: &Release, running: Option<&Release>) -> Hardware {
+        let needed = hardware_of(release);
+        let said = self.installed.as_ref().and_then(|installed| installed.disk);
+        let taken = running.map_or(said, |running| hardware_of(running).disk);
+        Hardware {
+            disk: needed.disk.map(|d| d.saturating_sub(taken.unwrap_or(0))),
+            ..needed
+        }
     }
 
     /// What `release` would be held against and is not known: keys of the facts, in their order. Floors and
@@ -323,13 +345,25 @@ impl Facts {
             .collect()
     }
 
-    /// Whether a release with this counter is older than what the site had.
-    pub fn check_counter(&self, counter: u64) -> Option<Denial> {
-        let reached = self.counter.filter(|reached| counter < *reached)?;
-        Some(Denial {
-            reason: Reason::CounterTooLow,
-            detail: format!("its release counter is {counter}, this site had {reached} already"),
-        })
+    /// Whether a release with this counter is older than what the site had, or another one than that.
+    pub fn check_counter(&self, counter: u64, digest: Option<Digest>) -> Option<Denial> {
+        let reached = self.counter?;
+        match counter.cmp(&reached) {
+            Ordering::Less => Some(Denial {
+                reason: Reason::CounterTooLow,
+                detail: format!(
+                    "its release counter is {counter}, this site had {reached} already"
+                ),
+            }),
+            Ordering::Equal => {
+                let (had, is) = (self.counter_release?, digest?);
+                (had != is).then(|| Denial {
+                    reason: Reason::CounterReused,
+                    detail: format!("release counter {counter} stands for another release here"),
+                })
+            }
+            Ordering::Greater => None,
+        }
     }
 }
 
@@ -369,6 +403,47 @@ impl Pin {
     }
 }
 
+/// Everything that is wrong with facts that could not be read, by keys and pins; `error` if it is none of these.
+fn explain(bytes: &[u8], error: &serde_json::Error) -> String {
+    const TOLD: usize = 20;
+    let Ok(serde_json::Value::Object(table)) = serde_json::from_slice(bytes) else {
+        return error.to_string();
+    };
+    let mut wrong = Vec::new();
+    for (key, value) in table {
+        match (key.as_str(), value) {
+            ("pins", serde_json::Value::Array(pins)) => {
+                for (i, pin) in pins.into_iter().enumerate() {
+                    let text = |key| {
+                        pin.get(key)
+                            .and_then(serde_json::Value::as_str)
+                            .unwrap_or("?")
+                    };
+                    let named = format!("pins[{i}] ({} {})", text("level"), text("name"));
+                    let read = json::from_value::<Pin>(pin);
+                    wrong.extend(read.err().map(|e| format!("{named}: {e}")));
+                }
+            }
+            (_, value) => {
+                let alone = serde_json::Map::from_iter([
+                    ("format".to_owned(), FORMAT.into()),
+                    (key.clone(), value),
+                ]);
+                let read = json::from_value::<Facts>(alone.into());
+                wrong.extend(read.err().map(|e| format!("{key}: {e}")));
+            }
+        }
+    }
+    match wrong.len() {
+        0 => error.to_string(),
+        more if more > TOLD => {
+            wrong.truncate(TOLD);
+            format!("{}; and more", wrong.join("; "))
+        }
+        _ => wrong.join("; "),
+    }
+}
+
 /// What a release needs of a machine: the sum of what its capabilities ask for, since each asks for its own
 /// beside all others; of the memory of a graphics processor, the most that any asks for.
 pub fn hardware_of(release: &Release) -> Hardware {
@@ -383,16 +458,6 @@ pub fn hardware_of(release: &Release) -> Hardware {
         disk: sum(|h| h.disk),
         gpu: sum(|h| h.gpu),
         gpu_memory: memories.filter_map(|c| c.hardware.gpu_memory).max(),
-    }
-}
-
-/// The same, less the room on disk that the running release was promised: its data lies there already.
-fn needed(release: &Release, running: Option<&Release>) -> Hardware {
-    let needed = hardware_of(release);
-    let taken = running.and_then(|running| hardware_of(running).disk);
-    Hardware {
-        disk: needed.disk.map(|d| d.saturating_sub(taken.unwrap_or(0))),
-        ..needed
     }
 }
 

@@ -13,11 +13,18 @@ use sealift_keys::{
 use sealift_verifier::{release::Mode, tuf::RoleName};
 use serde_json::json;
 
-use super::{Answer, Surroundings, cache::CacheArgs, compat::follow, one_or_all, progress::Bars};
+use super::{
+    Answer, Surroundings,
+    cache::CacheArgs,
+    compat::{Followed, follow},
+    one_or_all,
+    progress::Bars,
+};
 use crate::{
     build::{self, Built, Tools, threads},
     check,
     collect::{self, Options},
+    compat,
     error::{Code, Error, Result},
     metadata::Roots,
     output::{beside, check_replaced},
@@ -70,9 +77,9 @@ pub(super) struct Args {
 }
 
 impl Args {
-    fn follow(&self, plan: &mut Plan, around: &Surroundings) -> Result<()> {
+    fn follow(&self, plan: &mut Plan, around: &Surroundings) -> Result<Followed> {
         let roots = std::slice::from_ref(&self.root);
-        follow(plan, &self.definition, &self.previous, roots, around).map(|_| ())
+        follow(plan, &self.definition, &self.previous, roots, around)
     }
 
     /// The bundle for each plan.
@@ -108,9 +115,8 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let mut plans = plans?;
     let outs = args.outs(&plans)?;
     outs.iter().try_for_each(|out| check_replaced(out))?;
-    for plan in &mut plans {
-        args.follow(plan, around)?;
-    }
+    let followed = plans.iter_mut().map(|plan| args.follow(plan, around));
+    let followed = followed.collect::<Result<Vec<_>>>()?;
     let source = match (&args.passphrase_file, args.passphrase_fd) {
         (Some(file), _) => PassphraseSource::File(file.clone()),
         (None, Some(number)) => PassphraseSource::Descriptor(number),
@@ -135,19 +141,22 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         ))
     };
     let (cache, unusable) = cache.unwrap_or_else(early)?;
-    let tools = Tools {
-        cache: &cache,
-        threads: threads(),
-        progress: &bars,
-    };
     let inventories = Inventories::of(plans.len());
     let (mut text, releases) = std::thread::scope(|scope| {
         scope.spawn(|| inventories.find(&plans, &cache, threads(), &bars));
         let mut text = String::new();
         let mut releases = Vec::new();
         let numbers = (0..).map_while(|number| inventories.number(number));
-        let plans = plans.iter().zip(numbers).zip(&outs);
-        for (((plan, inventory), out), roots) in plans.zip(roots.iter().cycle()) {
+        let plans = plans.iter().zip(&followed).zip(numbers).zip(&outs);
+        for ((((plan, followed), inventory), out), roots) in plans.zip(roots.iter().cycle()) {
+            let tools = Tools {
+                cache: &cache,
+                threads: threads(),
+                progress: &bars,
+                accepts: &|release| {
+                    compat::hold_contents(&followed.claims, &followed.before, release)
+                },
+            };
             let built = build::build(plan, inventory, roots, &signers, out, tools)?;
             let answer = told(plan, out, &built, unusable.as_deref());
             text.push_str(&answer.text);

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let inventories = Inventories::of(plans.len());
     inventories.find(&plans, &(), threads(), &bars);
     for (mut plan, packages) in plans.into_iter().zip(inventories.all()?) {
-        let changes = follow(
+        let followed = follow(
             &mut plan,
             &args.definition,
             &args.previous,
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
                 "artifacts": c.artifacts.iter().map(|a| json!({ "name": a.name, "type": kind(&a.content) })).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
             "type": plan.release.release_type,
-            "changes": changes,
+            "changes": followed.changes,
             "packages": packages().count(),
             "packages-without-license": packages().filter(|p| p.license.is_none()).count(),
             "problems": [],

@@ -12,13 +12,14 @@ use sealift_verifier::{
     limits,
     path::Name,
     release::Mode,
+    time::Time,
 };
 use serde_json::json;
 
 use super::{Answer, Surroundings, diff::read_root, exit};
 use crate::{
     collect::{self, Options},
-    compat::{self, Answer as Way, Change, Claims, Side, least_type},
+    compat::{self, Answer as Way, Change, Claims, Offered, Side, least_type},
     error::{Code, Error, Result},
     plan::Plan,
 };
@@ -53,11 +54,11 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(Answer, u8)> {
         mode: args.mode,
         ..around.options()?
     };
-    let old = side(&args.from, &args.roots, &options, around)?;
-    let new = side(&args.to, &args.roots, &options, around)?;
+    let old = side(&args.from, &args.roots, &options, authentic_at_all()?)?;
+    let new = side(&args.to, &args.roots, &options, around.now)?;
     let report = Report {
         changes: compat::compare(&old, &new),
-        upgrade: Way::upgrade(&old.release, &new.release),
+        upgrade: Way::upgrade(&old, &new),
         back: Way::back(&old.release, &new.release),
         site: facts.map(|facts| At::new(&facts, &old, &new)),
         old,
@@ -71,15 +72,26 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(Answer, u8)> {
     Ok((report.answer(), code))
 }
 
-/// A bundle or a definition.
-fn side(path: &Path, roots: &[PathBuf], options: &Options, around: &Surroundings) -> Result<Side> {
-    if path.extension().is_some_and(|e| e == "toml") {
-        return Side::of_plan(&collect::plan(path, options)?);
+fn is_definition(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "toml")
+}
+
+/// The time that a release is verified at of which only matters who signed it: what it is compared with may have
+/// expired long ago, and no clock decides about a build.
+fn authentic_at_all() -> Result<Time> {
+    Ok(Time::from_unix(0)?)
+}
+
+/// A bundle, as it is at a time, or a definition.
+fn side(path: &Path, roots: &[PathBuf], options: &Options, at: Time) -> Result<Side> {
+    if is_definition(path) {
+        let modes = Claims::read(path).modes;
+        return Side::of_plan(&collect::plan(path, options)?, &modes);
     }
     let mut refusal = None;
     for root in roots {
         let trust = Trust::from_root(read_root(root)?);
-        match Bundle::open_path(path)?.verify(&trust, around.now, &mut |_| ()) {
+        match Bundle::open_path(path)?.verify(&trust, at, &mut |_| ()) {
             Ok(bundle) => return Side::of_bundle(&bundle),
             // What the first root says of it is what people asked for.
             Err(e) => refusal = refusal.or(Some(e)),
@@ -107,6 +119,16 @@ fn read_facts(path: &Path) -> Result<Facts> {
     Facts::parse(&bytes).map_err(|e| Error::new(Code::FactsInvalid, shown, e.to_string()))
 }
 
+/// A release and those before it.
+pub(super) struct Followed {
+    /// What the definition says.
+    pub(super) claims: Claims,
+    /// What it was held against; empty if nothing is known.
+    pub(super) before: Vec<Side>,
+    /// What changes.
+    pub(super) changes: Vec<Change>,
+}
+
 /// Holds a release to the rules, if one before it is known, and says in its manifest which type it is of.
 ///
 /// `previous` are the bundles or definitions that were named; with none, the definition may name one.
@@ -116,52 +138,85 @@ pub(super) fn follow(
     previous: &[PathBuf],
     roots: &[PathBuf],
     around: &Surroundings,
-) -> Result<Vec<Change>> {
+) -> Result<Followed> {
     let claims = Claims::read(definition);
-    let mode = plan.release.mode;
-    let options = Options {
-        mode,
-        ..around.options()?
-    };
     let named = if previous.is_empty() {
         claims.previous.as_slice()
     } else {
         previous
     };
-    let mut others = Vec::new();
+    let mode = plan.release.mode;
+    let mut sides = Vec::new();
     for path in named {
-        let is_definition = path.extension().is_some_and(|e| e == "toml");
-        if is_definition && !is_for(&Claims::read(path), mode) {
-            continue;
+        for of in resolved_for(path, mode) {
+            let options = Options {
+                mode: of,
+                ..around.options()?
+            };
+            sides.push((path, side(path, roots, &options, authentic_at_all()?)?));
         }
-        let side = side(path, roots, &options, around)?;
-        if side.release.mode == mode {
-            return compat::follow(plan, &claims, &side);
-        }
-        others.push(format!(
-            "{} is for {}",
-            path.display(),
-            shown(side.release.mode)
+    }
+    let offered = Offered {
+        modes: (sides.iter())
+            .flat_map(|(_, side)| side.offered.modes.iter().copied())
+            .collect(),
+        is_all: sides.iter().any(|(_, side)| side.offered.is_all),
+    };
+    // A definition that is not for the mode says so: this is the first release for it.
+    let first = !sides.is_empty() && sides.iter().all(|(_, side)| side.offered.is_all);
+    let suits = |side: &Side| {
+        let was = side.release.mode;
+        first || was == mode || was.is_none() || mode.is_none()
+    };
+    let others: Vec<String> = sides
+        .iter()
+        .map(|(path, side)| format!("{} is for {}", path.display(), shown(side.release.mode)))
+        .collect();
+    sides.retain(|(_, side)| suits(side));
+    if sides.is_empty() && !others.is_empty() {
+        let detail = format!(
+            "none of the releases before is for {}: {}",
+            shown(mode),
+            others.join(", ")
+        );
+        return Err(Error::new(
+            Code::PreviousMismatch,
+            definition.display().to_string(),
+            detail,
         ));
     }
-    if others.is_empty() {
-        return Ok(Vec::new());
-    }
-    let detail = format!(
-        "none of the releases before is for {}: {}",
-        shown(mode),
-        others.join(", ")
-    );
-    Err(Error::new(
-        Code::PreviousMismatch,
-        definition.display().to_string(),
-        detail,
-    ))
+    let before: Vec<Side> = sides
+        .into_iter()
+        .map(|(_, side)| Side {
+            offered: offered.clone(),
+            ..side
+        })
+        .collect();
+    let changes = compat::follow(plan, &claims, &before)?;
+    Ok(Followed {
+        claims,
+        before,
+        changes,
+    })
 }
 
-/// Whether a definition is for a mode at all: the first release for a new mode has none before it.
-fn is_for(claims: &Claims, mode: Option<Mode>) -> bool {
-    claims.modes.is_empty() || mode.is_none_or(|mode| claims.modes.contains(&mode))
+/// The modes that a release before is looked at in, for one in `mode`: in that one if it has it, in the first of its
+/// own if not, and in all where the new release makes no difference between them.
+fn resolved_for(path: &Path, mode: Option<Mode>) -> Vec<Option<Mode>> {
+    let modes = if is_definition(path) {
+        Claims::read(path).modes
+    } else {
+        Vec::new()
+    };
+    match mode {
+        _ if modes.is_empty() => vec![mode],
+        Some(mode) if modes.contains(&mode) => vec![Some(mode)],
+        Some(_) => modes
+            .first()
+            .map(|first| vec![Some(*first)])
+            .unwrap_or_default(),
+        None => modes.into_iter().map(Some).collect(),
+    }
 }
 
 fn shown(mode: Option<Mode>) -> &'static str {
@@ -170,37 +225,71 @@ fn shown(mode: Option<Mode>) -> &'static str {
 
 /// What a site says to it.
 struct At {
-    /// The version that runs there, if it is not the old one of the comparison.
+    /// What runs there, if it is not the old release of the comparison.
     other: Option<String>,
     denials: Vec<Denial>,
     /// Keys of facts that the release would be held against and that are not there.
     unchecked: Vec<&'static str>,
+    /// What only the site itself can say.
+    left_to_site: Vec<LeftToSite>,
+}
+
+/// Rules that a site holds a release against, and that no facts tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum LeftToSite {
+    /// Whether the site has a license that covers the release.
+    License,
+    /// Whether there is room for the release itself, beside that for its data.
+    Space,
+    /// What the site's own policy asks for: approvals, windows, signatures, other sites, rules in Rego.
+    Policy,
+}
+
+impl LeftToSite {
+    fn told(self) -> &'static str {
+        match self {
+            Self::License => "whether a license there covers it",
+            Self::Space => "whether there is room for the release itself",
+            Self::Policy => "what the policy of the site asks for",
+        }
+    }
 }
 
 impl At {
     fn new(facts: &Facts, old: &Side, new: &Side) -> Self {
         let installed = facts.installed.as_ref();
-        let runs_old = installed.is_some_and(|installed| {
-            installed.version == old.release.version
-                && old
-                    .digest
-                    .is_none_or(|digest| digest == installed.release_digest)
-        });
-        let running = runs_old.then_some(&old.release);
-        let mut denials = facts.check(&new.release, running);
-        denials.extend(facts.check_counter(new.counter));
+        let runs = |side: &Side| {
+            installed.is_some_and(|installed| {
+                installed.version == side.release.version
+                    && side
+                        .digest
+                        .is_none_or(|digest| digest == installed.release_digest)
+            })
+        };
+        let running = runs(old).then_some(&old.release);
+        // Of a release that runs there already, a site asks nothing again.
+        let is_there = new.digest.is_some() && runs(new) && facts.counter == Some(new.counter);
+        let mut denials = Vec::new();
+        if !is_there {
+            denials = facts.check(&new.release, running);
+            denials.extend(facts.check_counter(new.counter, new.digest));
+        }
         let other = match installed {
-            Some(_) if runs_old => None,
+            Some(_) if running.is_some() => None,
             Some(installed) if installed.version == old.release.version => {
                 Some(format!("another release {}", installed.version))
             }
             Some(installed) => Some(installed.version.to_string()),
             None => Some("nothing yet".into()),
         };
+        let licensed = new.release.is_licensed().then_some(LeftToSite::License);
+        let always = [LeftToSite::Space, LeftToSite::Policy];
         Self {
             other,
             denials,
             unchecked: facts.missing(&new.release),
+            left_to_site: licensed.into_iter().chain(always).collect(),
         }
     }
 }
@@ -232,6 +321,7 @@ impl Report {
                 "runs-other": site.other,
                 "denials": site.denials,
                 "unchecked": site.unchecked,
+                "left-to-site": site.left_to_site,
             })
         });
         Answer {
@@ -253,7 +343,15 @@ impl Report {
 
     fn text(&self) -> String {
         let (old, new) = (&self.old.release, &self.new.release);
-        let mut text = format!("{} {} -> {}\n", new.product, old.version, new.version);
+        let other = if old.product == new.product {
+            String::new()
+        } else {
+            format!("{} ", new.product)
+        };
+        let mut text = format!(
+            "{} {} -> {other}{}\n",
+            old.product, old.version, new.version
+        );
         // Each capability has a heading of its own; what concerns all comes first.
         let mut groups: BTreeMap<Option<&Name>, Vec<&Change>> = BTreeMap::new();
         for change in &self.changes {
@@ -298,6 +396,13 @@ impl Report {
             if !site.unchecked.is_empty() {
                 let keys = site.unchecked.join(", ");
                 let _ = writeln!(text, "this site: not checked, its facts do not say: {keys}");
+            }
+            for rule in &site.left_to_site {
+                let _ = writeln!(
+                    text,
+                    "this site: not checked, says `plan` there: {}",
+                    rule.told()
+                );
             }
         }
         text

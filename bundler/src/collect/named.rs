@@ -4,6 +4,7 @@ use sealift_verifier::path::EntryPath;
 
 use super::health::{Lies, look};
 use crate::{
+    configuration,
     definition::CapabilityDefinition,
     error::Code,
     plan::PlannedArtifact,
@@ -15,27 +16,18 @@ pub(super) fn check(
     definition: &CapabilityDefinition,
     artifacts: &[PlannedArtifact],
 ) -> Vec<Problem> {
-    let mut named: Vec<(&Place, &EntryPath)> = Vec::new();
+    // What is configured is read here, so that a link has to lead to it; of the rest, where it leads is seen at the site.
     let configuration = [&definition.schema, &definition.defaults];
-    named.extend(
-        configuration
-            .into_iter()
-            .flatten()
-            .map(|f| (&f.at, &f.value)),
-    );
-    for migration in &definition.migrations {
-        named.push((&migration.at, &migration.value.up));
-        named.extend(
-            migration
-                .value
-                .down
-                .iter()
-                .map(|down| (&migration.at, down)),
-        );
-    }
-    let absent = named
+    let unreadable = configuration
         .into_iter()
-        .filter(|(_, path)| matches!(look(path, artifacts), Lies::Nothing));
+        .flatten()
+        .filter(|named| configuration::source(&named.value, artifacts).is_none())
+        .map(|named| (&named.at, &named.value));
+    let migrations = definition.migrations.iter().flat_map(|migration| {
+        let files = std::iter::once(&migration.value.up).chain(&migration.value.down);
+        files.map(|file| (&migration.at, file))
+    });
+    let absent = migrations.filter(|(_, path)| matches!(look(path, artifacts), Lies::Nothing));
     let problem = |(at, path): (&Place, &EntryPath)| {
         let problem = Problem::new(
             at,
@@ -43,8 +35,9 @@ pub(super) fn check(
             format!("no artifact has the file {path}"),
         );
         problem.with_hint(
-            "name a file as it lies at the site: an artifact of type file or config, or a file inside of a tree",
+            "name a file as it lies at the site: an artifact of type file or config, or a file inside of a tree; \
+             links have to lead to one of the same tree",
         )
     };
-    absent.map(problem).collect()
+    unreadable.chain(absent).map(problem).collect()
 }

@@ -1,15 +1,15 @@
 //! What changes with each capability.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealift_verifier::{
     path::Name,
-    release::{Capability, Kind, ReleaseType},
+    release::{Capability, Kind, Migration, Release, ReleaseType},
 };
 use serde_json::{Map, Value};
 
-use super::{Change, Class, Side, What, rules::step, schema, side::Configured};
-use crate::configuration::{Schema, below, readable};
+use super::{Change, Class, Side, What, rules::step, schema, short, side::Configured};
+use crate::configuration::{Finding, Schema, below, readable};
 
 /// What changes with all capabilities, in the order of their names.
 pub(super) fn changes(old: &Side, new: &Side) -> Vec<Change> {
@@ -29,6 +29,18 @@ pub(super) fn changes(old: &Side, new: &Side) -> Vec<Change> {
             Class::Feature,
             message,
         ));
+        // No site goes back over it, whatever was there before.
+        for migration in now.migrations.iter().filter(|m| !m.has_way_back()) {
+            changes.push(Change::of(
+                name,
+                What::Migration,
+                Class::Breaking,
+                one_way(migration),
+            ));
+        }
+    }
+    if old.digest.is_some() && new.digest.is_some() {
+        changes.extend(contents(&old.release, &new.release));
     }
     changes.sort_by(|a, b| a.capability.cmp(&b.capability));
     changes
@@ -51,6 +63,23 @@ fn gone(before: &Capability, new: &Side) -> Change {
     }
     let message = format!("is removed, was in version {}", before.version);
     Change::of(name, What::CapabilityRemoved, Class::Breaking, message)
+}
+
+/// Capabilities that have other content in the same version, where contents are known on both sides.
+pub(super) fn contents(old: &Release, new: &Release) -> Vec<Change> {
+    let had: BTreeMap<&Name, &Capability> = old.capabilities.iter().map(|c| (&c.name, c)).collect();
+    let both = new
+        .capabilities
+        .iter()
+        .filter_map(|now| had.get(&now.name).map(|before| (*before, now)));
+    both.filter(|(before, now)| {
+        before.version.cmp_precedence(&now.version).is_eq() && before.artifacts != now.artifacts
+    })
+    .map(|(_, now)| {
+        let message = format!("has other content in the same version, {}", now.version);
+        Change::of(&now.name, What::CapabilityContent, Class::Breaking, message)
+    })
+    .collect()
 }
 
 fn both(before: &Capability, now: &Capability, old: &Side, new: &Side) -> Vec<Change> {
@@ -105,9 +134,14 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
+fn one_way(migration: &Migration) -> String {
+    let name = &migration.name;
+    format!("its data is changed by {name}, which has no way back")
+}
+
 fn migrations(before: &Capability, now: &Capability, add: &mut impl FnMut(What, Class, String)) {
     for migration in &now.migrations {
-        let named = |m: &&sealift_verifier::release::Migration| m.name == migration.name;
+        let named = |m: &&Migration| m.name == migration.name;
         let known = before.migrations.iter().find(named);
         let name = &migration.name;
         match known {
@@ -120,10 +154,7 @@ fn migrations(before: &Capability, now: &Capability, add: &mut impl FnMut(What, 
                 let message = format!("its data is changed by {name}, which can be taken back");
                 add(What::Migration, Class::Fix, message);
             }
-            None => {
-                let message = format!("its data is changed by {name}, which has no way back");
-                add(What::Migration, Class::Breaking, message);
-            }
+            None => add(What::Migration, Class::Breaking, one_way(migration)),
         }
     }
     for migration in &before.migrations {
@@ -144,7 +175,12 @@ fn configuration(
     if before == now {
         return;
     }
-    for why in &now.unreadable {
+    let unreadable: BTreeSet<&String> = before
+        .unreadable
+        .keys()
+        .chain(now.unreadable.keys())
+        .collect();
+    for why in unreadable {
         let message = format!("its configuration may be narrower: {why}");
         add(What::Configuration, Class::Breaking, message);
     }
@@ -162,19 +198,19 @@ fn schemas(before: &Configured, now: &Configured, add: &mut impl FnMut(What, Cla
     };
     match (&before.schema, &now.schema) {
         (None, None) => {}
+        // What cannot be read was told already.
+        (None, _) | (_, None) if !before.unreadable.is_empty() || !now.unreadable.is_empty() => {}
         (Some(_), None) => {
-            // A schema that cannot be read was told already.
-            if now.unreadable.is_empty() {
-                let message = "it cannot be configured any more".into();
-                add(What::Configuration, Class::Breaking, message);
-            }
+            let message = "it cannot be configured any more".into();
+            add(What::Configuration, Class::Breaking, message);
+        }
+        (None, Some(_)) if !before.defaults.is_empty() => {
+            let message = "its configuration has a schema now: what a site has set may be refused";
+            add(What::Configuration, Class::Breaking, message.into());
         }
         (None, Some(_)) => {
-            add(
-                What::Configuration,
-                Class::Feature,
-                "it can be configured now".into(),
-            );
+            let message = "it can be configured now".into();
+            add(What::Configuration, Class::Feature, message);
         }
         (Some(old), Some(new)) => {
             let differences = schema::compare(old, new, &defaults);
@@ -201,9 +237,17 @@ fn schemas(before: &Configured, now: &Configured, add: &mut impl FnMut(What, Cla
     let Some(schema) = &now.schema else {
         return;
     };
+    // A site that has to say something has said it already.
+    let known: Vec<Finding> = before
+        .schema
+        .as_ref()
+        .and_then(|schema| Schema::new(schema).ok())
+        .map(|schema| schema.findings(&Value::Object(before.defaults.clone())))
+        .unwrap_or_default();
     match Schema::new(schema) {
         Ok(schema) => {
-            for finding in schema.findings(&defaults) {
+            let findings = schema.findings(&defaults).into_iter();
+            for finding in findings.filter(|finding| !known.contains(finding)) {
                 let what = format!("does not suit its own schema: {}", finding.message);
                 let message = told(&readable(&finding.pointer), &what);
                 add(What::Default, Class::Breaking, message);
@@ -256,14 +300,5 @@ fn defaults(
             "its option {option} is {} by default now",
             short(is)
         ));
-    }
-}
-
-/// A value, as far as it fits into a sentence.
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sealift_verifier::{path::Name, release::ReleaseType};
+use sealift_verifier::{error::printable, path::Name, release::ReleaseType};
 use serde::Serialize;
 
 /// How far a change reaches. Ordered: each reaches further than the one before.
@@ -68,6 +68,8 @@ pub enum What {
     CapabilityVersion,
     /// A version of a capability that is lower than it was.
     CapabilityDowngraded,
+    /// Other content of a capability in the same version.
+    CapabilityContent,
     /// What a capability is.
     Kind,
     /// What may be configured.
@@ -101,7 +103,8 @@ impl Change {
             capability: None,
             what,
             class,
-            message: message.into(),
+            // It may quote what a definition or a schema says.
+            message: printable(&message.into()),
         }
     }
 

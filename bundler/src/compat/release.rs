@@ -1,16 +1,17 @@
 //! What changes with a release as a whole, and the way from one to the other and back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use sealift_verifier::{
+    error::printable,
     facts::hardware_of,
     path::Name,
-    release::{Hardware, Migration, Mode, Release, ReleaseType},
+    release::{Hardware, Mode, Release, ReleaseType},
 };
 use semver::{Version, VersionReq};
 use serde::Serialize;
 
-use super::{Change, Class, What};
+use super::{Change, Class, Side, What, side::all_or};
 use crate::diff::bytes;
 
 /// The least release type that may bring all of `changes`; nothing if there are none.
@@ -38,26 +39,42 @@ impl Answer {
     }
 
     /// Whether a site that runs `old` may be upgraded to `new`.
-    pub fn upgrade(old: &Release, new: &Release) -> Self {
+    pub fn upgrade(old: &Side, new: &Side) -> Self {
         let mut reasons = Vec::new();
-        if old.product != new.product {
-            reasons.push(format!("{} is another product", new.product));
-        }
-        if new.version.cmp_precedence(&old.version).is_le() {
-            reasons.push(format!("{} is not above {}", new.version, old.version));
-        }
-        if let Some(from) = &new.upgrade_from
-            && !from.matches(&old.version)
-        {
+        let (was, is) = (&old.release.version, &new.release.version);
+        if old.release.product != new.release.product {
             reasons.push(format!(
-                "{} follows {from}, which {} does not meet",
-                new.version, old.version
+                "{is} is a release of {}, {was} is one of {}: these are two products",
+                new.release.product, old.release.product
             ));
+            return Self::of(reasons);
+        }
+        match is.cmp_precedence(was) {
+            Ordering::Greater => {}
+            Ordering::Equal => reasons.push(format!("{is} is not above {was}")),
+            Ordering::Less => reasons.push(format!(
+                "{is} is not above {was}: the release that runs comes first, what it is upgraded to second"
+            )),
+        }
+        if new.counter <= old.counter && (new.digest.is_none() || new.digest != old.digest) {
+            reasons.push(format!(
+                "the release counter of {is} is {}, which is not above {}, that of {was}",
+                new.counter, old.counter
+            ));
+        }
+        if let Some(from) = new
+            .release
+            .upgrade_from
+            .as_ref()
+            .filter(|from| !from.matches(was))
+        {
+            reasons.push(format!("{is} follows {from}, which {was} does not meet"));
         }
         Self::of(reasons)
     }
 
-    /// Whether a site that went from `old` to `new` can go back, with all that was changed there meanwhile.
+    /// Whether a site that went from `old` to `new` can go back, with all that was changed there meanwhile. The
+    /// installer goes by the same.
     pub fn back(old: &Release, new: &Release) -> Self {
         let mut reasons = Vec::new();
         if let Some(floor) = &new.security_floor
@@ -68,39 +85,26 @@ impl Answer {
                 old.version
             ));
         }
-        for (name, migration) in new_migrations(old, new) {
-            if !migration.has_way_back() {
-                reasons.push(format!("{name}: {} has no way back", migration.name));
+        let made = |release: &Release| -> BTreeSet<(Name, String)> {
+            let all = release.capabilities.iter();
+            all.flat_map(|c| {
+                c.migrations
+                    .iter()
+                    .map(|m| (c.name.clone(), m.name.clone()))
+            })
+            .collect()
+        };
+        let had = made(old);
+        for capability in &new.capabilities {
+            for migration in capability.migrations.iter().filter(|m| !m.has_way_back()) {
+                if !had.contains(&(capability.name.clone(), migration.name.clone())) {
+                    let (name, made) = (&capability.name, printable(&migration.name));
+                    reasons.push(format!("{name}: {made} has no way back"));
+                }
             }
         }
         Self::of(reasons)
     }
-}
-
-/// Migrations that `new` makes on data that a capability of `old` has.
-pub(super) fn new_migrations<'r>(
-    old: &'r Release,
-    new: &'r Release,
-) -> impl Iterator<Item = (&'r Name, &'r Migration)> {
-    let had: BTreeMap<&Name, BTreeSet<&str>> = old
-        .capabilities
-        .iter()
-        .map(|c| {
-            (
-                &c.name,
-                c.migrations.iter().map(|m| m.name.as_str()).collect(),
-            )
-        })
-        .collect();
-    new.capabilities.iter().flat_map(move |capability| {
-        let had = had.get(&capability.name).cloned();
-        let made = capability.migrations.iter().filter(move |migration| {
-            // A capability that was not there has no data yet.
-            had.as_ref()
-                .is_some_and(|had| !had.contains(migration.name.as_str()))
-        });
-        made.map(|migration| (&capability.name, migration))
-    })
 }
 
 /// What changes with a release as a whole.
@@ -113,11 +117,6 @@ pub(super) fn changes(old: &Release, new: &Release) -> Vec<Change> {
         let message = format!("the product is {}, was {}", new.product, old.product);
         add(What::Product, Class::Breaking, message);
     }
-    let modes = |mode: Option<Mode>| mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode]);
-    let (had, has) = (modes(old.mode), modes(new.mode));
-    dropped(&had, &has, |mode, class, what| {
-        add(What::Mode, class, format!("mode {mode} is {what}"));
-    });
     match (old.platforms.as_slice(), new.platforms.as_slice()) {
         ([], []) => {}
         ([], only) => {
@@ -177,6 +176,34 @@ pub(super) fn changes(old: &Release, new: &Release) -> Vec<Change> {
     {
         let message = format!("the security floor rises to {floor}: no site goes below it again");
         add(What::SecurityFloor, Class::Fix, message);
+    }
+    changes
+}
+
+/// What changes with the modes that a product is offered for. Where one side does not say all of them, only what
+/// the other is for itself has to be among those that it says.
+pub(super) fn modes(old: &Side, new: &Side) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut tell = |mode: &Mode, class, what| {
+        let message = format!("mode {mode} is {what}");
+        changes.push(Change::of_release(What::Mode, class, message));
+    };
+    let said = |side: &Side, other: &Side| {
+        if other.offered.is_all {
+            side.offered.modes.clone()
+        } else {
+            all_or(side.release.mode)
+        }
+    };
+    for gone in said(old, new) {
+        if !new.offered.modes.contains(&gone) {
+            tell(&gone, Class::Breaking, "dropped");
+        }
+    }
+    for added in said(new, old) {
+        if !old.offered.modes.contains(&added) {
+            tell(&added, Class::Feature, "added");
+        }
     }
     changes
 }

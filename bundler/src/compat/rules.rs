@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sealift_verifier::release::{Mode, ReleaseType};
+use sealift_verifier::release::{Mode, Release, ReleaseType};
 use semver::Version;
 
-use super::{Change, Side, compare, least_type};
+use super::{Change, Side, capability::contents, compare, least_type, release::modes};
 use crate::{
     definition::Document,
     error::Code,
@@ -60,7 +60,9 @@ impl Claims {
     }
 }
 
-/// Holds a release against the one before, and says in its manifest which type it is of.
+/// Holds a release against the one before, and says in its manifest which type it is of. `previous` is that release,
+/// in each of the modes that it was resolved for and that this one replaces; with none, nothing is held. Where it was for another mode,
+/// there is nothing to compare but the modes themselves.
 ///
 /// # Errors
 /// Everything that goes against the rules of `docs/decisions/0008-release-rules.md`, with its place in the release
@@ -68,17 +70,67 @@ impl Claims {
 pub fn follow(
     plan: &mut Plan,
     claims: &Claims,
-    previous: &Side,
+    previous: &[Side],
 ) -> crate::error::Result<Vec<Change>> {
-    let new = Side::of_plan(plan)?;
-    let changes = compare(previous, &new);
-    let problems = problems(plan, claims, previous, &changes);
+    let newest = previous
+        .iter()
+        .max_by(|a, b| a.release.version.cmp_precedence(&b.release.version));
+    let Some(newest) = newest else {
+        return Ok(Vec::new());
+    };
+    let new = Side::of_plan(plan, &claims.modes)?;
+    let mut changes: Vec<Change> = Vec::new();
+    for old in previous {
+        let (was, is) = (old.release.mode, new.release.mode);
+        let found = if was.is_none() || is.is_none() || was == is {
+            compare(old, &new)
+        } else {
+            modes(old, &new)
+        };
+        for change in found {
+            if !changes.contains(&change) {
+                changes.push(change);
+            }
+        }
+    }
+    let problems = problems(plan, claims, newest, &changes);
     if let Some(problems) = Problems::of(problems) {
         return Err(problems.into());
     }
-    let by_number = most_by_number(&previous.release.version, &plan.release.version);
+    let by_number = most_by_number(&newest.release.version, &plan.release.version);
     plan.release.release_type.get_or_insert(by_number);
     Ok(changes)
+}
+
+/// Holds the contents of a release, now that they are known, against what `previous` had of them in the same versions.
+///
+/// # Errors
+/// A version of a capability that has other content now, unless the release is a major one: no number says how far
+/// that reaches.
+pub fn hold_contents(
+    claims: &Claims,
+    previous: &[Side],
+    new: &Release,
+) -> crate::error::Result<()> {
+    if new.release_type == Some(ReleaseType::Major) {
+        return Ok(());
+    }
+    let known = previous.iter().filter(|old| old.digest.is_some());
+    let changes = known.flat_map(|old| contents(&old.release, new));
+    let problem = |change: Change| {
+        Problem::new(
+            &claims.at("version"),
+            Code::ReleaseTypeTooLow,
+            change.to_string(),
+        )
+        .with_hint(
+            "give the capability a new version: who sees the same one expects the same content",
+        )
+    };
+    match Problems::of(changes.map(problem).collect()) {
+        Some(problems) => Err(problems.into()),
+        None => Ok(()),
+    }
 }
 
 fn problems(plan: &Plan, claims: &Claims, previous: &Side, changes: &[Change]) -> Vec<Problem> {

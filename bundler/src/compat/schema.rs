@@ -3,21 +3,35 @@
 //! The two are compared keyword by keyword: where each keyword of the new schema asks for no more than the
 //! same keyword of the old one did, everything that was allowed still is. The reverse does not hold, so
 //! what cannot be judged is said to be narrower perhaps, and counts as if it were.
+//!
+//! A schema is the conjunction of its own keywords, of what `$ref` leads to, and of the parts of `allOf`
+//! ([`Comparison::conjuncts`]). Each conjunct of the new schema has to follow from one of the old one.
+
+mod evaluated;
+mod options;
+mod values;
 
 use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    rc::Rc,
     sync::LazyLock,
 };
 
 use serde_json::{Map, Value};
 
-use crate::configuration::{Screen, below, readable};
+use self::{options::Options, values::is_tighter};
+use crate::configuration::{Pattern, Screen, below, readable};
 
-/// Pairs of schemas that are compared before we say that it is too much.
-const PAIRS: usize = 50_000;
+/// What a comparison may cost before we say that it is too much: keywords and list items that are looked at.
+const STEPS: usize = 1_000_000;
+/// What a pair of schemas costs beside its keywords.
+const PAIR: usize = 16;
+/// What it costs to compile a pattern.
+const COMPILE: usize = 1000;
 /// Schemas inside of each other, beyond what a schema document may have.
 const DEPTH: usize = 256;
+/// Differences that are told of one configuration; what follows is mostly more of the same.
+const TOLD: usize = 200;
 /// Keywords that say something to people or about the document, and restrict nothing.
 const ANNOTATIONS: [&str; 16] = [
     "title",
@@ -40,9 +54,6 @@ const ANNOTATIONS: [&str; 16] = [
 /// What allows everything.
 static ANYTHING: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
 
-static ZERO: LazyLock<Value> = LazyLock::new(|| 0.into());
-static ONE: LazyLock<Value> = LazyLock::new(|| 1.into());
-
 /// A difference that matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Difference {
@@ -50,7 +61,7 @@ pub(super) struct Difference {
     pub(super) option: String,
     /// What is different with it, to follow its name.
     pub(super) what: String,
-    /// Whether something that was allowed may not be any more.
+    /// Whether something that was allowed may not be any more, or has no effect any more.
     pub(super) narrower: bool,
 }
 
@@ -60,20 +71,31 @@ pub(super) fn compare(old: &Value, new: &Value, defaults: &Value) -> Vec<Differe
     if old == new {
         return Vec::new();
     }
-    let mut comparison = Comparison {
-        old: Screen::new(old),
-        new: Screen::new(new),
-        seen: HashSet::new(),
-        left: PAIRS,
-        depth: 0,
-        found: Vec::new(),
-    };
+    let (old_document, new_document) = (Screen::new(old), Screen::new(new));
+    let mut comparison = Comparison::new(old_document, new_document, STEPS);
+    let had = Options::of(old_document).map(Rc::new);
+    comparison.described.clone_from(&had);
     comparison.pair(old, new, "", Some(defaults));
+    match had.zip(Options::of(new_document)) {
+        Some((had, has)) => comparison.named(&had, &has),
+        None => comparison.left = 0,
+    }
     if comparison.left == 0 {
         comparison.note("", "is too intricate to compare, and may be narrower");
     }
-    comparison.found.dedup();
-    comparison.found
+    let mut told = HashSet::new();
+    let mut found = comparison.found;
+    found.retain(|d| told.insert((d.option.clone(), d.what.clone())));
+    found
+}
+
+/// What is known of a value beside the two schemas that are compared.
+#[derive(Clone, Copy)]
+struct Context<'a, 'v> {
+    /// What stands in where a site says nothing.
+    defaults: Option<&'a Value>,
+    /// The only options that the old schema let a site set, if there are such.
+    only: Option<&'a BTreeSet<&'v str>>,
 }
 
 /// Two schemas, by where they lie, and the default beside them.
@@ -82,10 +104,16 @@ type Pair = (usize, usize, Option<usize>);
 struct Comparison<'v> {
     old: Screen<'v>,
     new: Screen<'v>,
-    /// What was compared, or is being compared: it need not be again, and schemas that hold themselves end here.
-    seen: HashSet<Pair>,
+    /// What was compared, or is being compared: it need not be again.
+    seen: HashSet<(Pair, Option<String>)>,
+    /// What is being compared, also by those that this comparison is a part of: schemas that hold themselves end here.
+    around: Vec<Pair>,
+    /// Compiled patterns of the names of options.
+    patterns: HashMap<&'v str, Option<Rc<Pattern>>>,
+    /// The options of the old document, where others are new rather than restricted. Nothing where the place of what is
+    /// compared is not known, or where less may mean that more is allowed.
+    described: Option<Rc<Options>>,
     left: usize,
-    depth: usize,
     found: Vec<Difference>,
 }
 
@@ -94,171 +122,172 @@ fn address<T>(value: &T) -> usize {
 }
 
 impl<'v> Comparison<'v> {
-    fn note(&mut self, at: &str, what: impl Into<String>) {
-        self.found.push(Difference {
-            option: readable(at),
-            what: what.into(),
-            narrower: true,
-        });
+    fn new(old: Screen<'v>, new: Screen<'v>, left: usize) -> Self {
+        Self {
+            old,
+            new,
+            seen: HashSet::new(),
+            around: Vec::new(),
+            patterns: HashMap::new(),
+            described: None,
+            left,
+            found: Vec::new(),
+        }
     }
 
-    fn option(&mut self, at: &str, what: &str) {
-        self.found.push(Difference {
-            option: readable(at),
-            what: what.into(),
-            narrower: false,
-        });
+    fn tell(&mut self, at: &str, what: impl Into<String>, narrower: bool) {
+        match self.found.len() {
+            0..TOLD => self.found.push(Difference {
+                option: readable(at),
+                what: what.into(),
+                narrower,
+            }),
+            // Whatever it is, the whole counts as narrower.
+            TOLD => self.found.push(Difference {
+                option: String::new(),
+                what: "differs in more than is told here, and may be narrower".into(),
+                narrower: true,
+            }),
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, at: &str, what: impl Into<String>) {
+        self.tell(at, what, true);
+    }
+
+    /// Takes steps, and says whether there were enough of them.
+    fn spend(&mut self, steps: usize) -> bool {
+        self.left = self.left.saturating_sub(steps);
+        self.left > 0
     }
 
     /// Compares the schemas of the same option, which is called `at`.
     fn pair(&mut self, old: &'v Value, new: &'v Value, at: &str, defaults: Option<&Value>) {
-        let (old, new) = (follow(self.old, old), follow(self.new, new));
+        if !self.spend(PAIR) {
+            return;
+        }
         if is_open(new) || *old == Value::Bool(false) {
             return;
         }
         if *new == Value::Bool(false) {
             return self.note(at, "is not allowed any more");
         }
-        if !self
-            .seen
-            .insert((address(old), address(new), defaults.map(address)))
-        {
+        let seen = (address(old), address(new), defaults.map(address));
+        // What is new depends on the place.
+        let place = self.described.is_some().then(|| at.to_owned());
+        if self.around.contains(&seen) || !self.seen.insert((seen, place)) {
             return;
         }
-        if self.left == 0 || self.depth >= DEPTH {
+        if self.around.len() >= DEPTH {
             self.left = 0;
             return;
         }
-        self.left -= 1;
-        self.depth += 1;
-        if let (Value::Object(old), Value::Object(new)) = (old, new) {
-            self.keywords(old, new, at, defaults);
-        }
-        self.depth -= 1;
+        self.around.push(seen);
+        self.conjunctions(old, new, at, defaults);
+        self.around.pop();
     }
 
-    fn keywords(
+    fn conjunctions(&mut self, old: &'v Value, new: &'v Value, at: &str, defaults: Option<&Value>) {
+        let (Some(had), Some(has)) = (self.conjuncts(self.old, old), self.conjuncts(self.new, new))
+        else {
+            return;
+        };
+        let is_false = |(_, part): &(String, &Value)| **part == Value::Bool(false);
+        if had.iter().any(is_false) {
+            return;
+        }
+        let only = had.iter().find_map(|(_, part)| self.only(part));
+        let context = Context {
+            defaults,
+            only: only.as_ref(),
+        };
+        for (place, now) in &has {
+            if is_open(now) {
+                continue;
+            }
+            if **now == Value::Bool(false) {
+                self.note(at, "is not allowed any more");
+                continue;
+            }
+            // What lies at the same place says best what changed.
+            let same = had.iter().find(|(other, _)| other == place);
+            let before = same.or(had.first()).map_or(&*ANYTHING, |(_, part)| *part);
+            let follows = |this: &mut Self, part| {
+                this.apart(this.old, this.new, |other| {
+                    other.keywords(part, now, "", context);
+                })
+            };
+            let alone = had.len() == 1;
+            if alone || !had.iter().any(|(_, part)| follows(self, part)) {
+                self.keywords(before, now, at, context);
+            }
+        }
+    }
+
+    /// The schemas that all have to hold where `schema` does, each with where it lies: the schema itself, what
+    /// its `$ref` leads to, the parts of its `allOf`, and theirs. Nothing if there are too many.
+    fn conjuncts(
         &mut self,
-        old: &'v Map<String, Value>,
-        new: &'v Map<String, Value>,
-        at: &str,
-        defaults: Option<&Value>,
-    ) {
-        self.values(old, new, at);
-        self.required(old, new, at, defaults);
-        self.properties(old, new, at, defaults);
-        self.items(old, new, at);
-        self.combined(old, new, at, defaults);
-        for (keyword, value) in new {
-            let judged = is_judged_by_value(keyword) || is_judged_by_structure(keyword);
-            if !judged && old.get(keyword) != Some(value) {
+        document: Screen<'v>,
+        schema: &'v Value,
+    ) -> Option<Vec<(String, &'v Value)>> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut left = vec![(String::new(), schema)];
+        while let Some((place, schema)) = left.pop() {
+            if !self.spend(PAIR) {
+                return None;
+            }
+            if !seen.insert(address(schema)) {
+                continue;
+            }
+            if let Value::Object(keywords) = schema {
+                for (i, part) in list(keywords, "allOf").iter().enumerate().rev() {
+                    left.push((format!("{place}/{i}"), part));
+                }
+                let reference = keywords.get("$ref").and_then(Value::as_str);
+                if let Some(target) = reference.and_then(|r| document.target(r)) {
+                    left.push((format!("{place}/$ref"), target));
+                }
+            }
+            found.push((place, schema));
+        }
+        // What only refers says nothing itself.
+        let says = |schema: &Value| match schema {
+            Value::Object(keywords) => keywords.iter().any(|(keyword, value)| {
+                let refers = keyword == "$ref" && value.is_string();
+                !refers && keyword != "allOf" && !ANNOTATIONS.contains(&keyword.as_str())
+            }),
+            _ => *schema != Value::Bool(true),
+        };
+        found.retain(|(_, schema)| says(schema));
+        if let [(place, _)] = found.as_mut_slice() {
+            place.clear();
+        }
+        Some(found)
+    }
+
+    /// Compares two schemas but for their `$ref` and `allOf`.
+    fn keywords(&mut self, old: &'v Value, new: &'v Value, at: &str, context: Context<'_, 'v>) {
+        let defaults = context.defaults;
+        let (Value::Object(had), Value::Object(has)) = (old, new) else {
+            return;
+        };
+        if !self.spend(had.len() + has.len()) {
+            return;
+        }
+        self.values(had, has, at);
+        self.required(had, has, at, defaults);
+        self.properties(had, has, at, context);
+        self.items(had, has, at);
+        self.alternatives(old, has, at);
+        self.conditions(had, has, at, defaults);
+        for (keyword, value) in has {
+            let judged = is_judged(keyword) || ANNOTATIONS.contains(&keyword.as_str());
+            let same = |this: &mut Self, before| this.is_identical(before, value);
+            if !judged && !had.get(keyword).is_some_and(|before| same(self, before)) {
                 self.note(at, format!("may be narrower: its {keyword} changed"));
-            }
-        }
-    }
-
-    /// Keywords whose values alone say what they allow.
-    fn values(&mut self, old: &'v Map<String, Value>, new: &'v Map<String, Value>, at: &str) {
-        match (types(old), types(new)) {
-            (_, None) => {}
-            (None, Some(has)) => {
-                let has = Vec::from_iter(has).join(" or ");
-                self.note(at, format!("has to be of type {has} now"));
-            }
-            (Some(had), Some(has)) => {
-                let kept = |t: &str| has.contains(t) || (t == "integer" && has.contains("number"));
-                for lost in had.into_iter().filter(|t| !kept(t)) {
-                    self.note(at, format!("may not be of type {lost} any more"));
-                }
-            }
-        }
-        self.listed(old, new, at);
-        for (low, keyword, exclusive) in [
-            (true, "minimum", "exclusiveMinimum"),
-            (false, "maximum", "exclusiveMaximum"),
-        ] {
-            let bound = |s| bound(s, low, keyword, exclusive);
-            if is_tighter(bound(old), bound(new), low) {
-                let side = if low { "low" } else { "high" };
-                self.note(at, format!("may not be as {side} as before"));
-            }
-        }
-        for (keyword, low, what) in [
-            ("minLength", true, "has to be longer"),
-            ("maxLength", false, "has to be shorter"),
-            ("minItems", true, "has to have more items"),
-            ("maxItems", false, "has to have fewer items"),
-            ("minProperties", true, "has to have more options"),
-            ("maxProperties", false, "has to have fewer options"),
-        ] {
-            let bound = |s: &'v Map<String, Value>| s.get(keyword).map(|b| (b, false));
-            // No length and no count is below zero.
-            let before = bound(old).or(low.then_some((&ZERO, false)));
-            if is_tighter(before, bound(new), low) {
-                self.note(at, what);
-            }
-        }
-        if let Some(step) = new.get("multipleOf")
-            && !old
-                .get("multipleOf")
-                .is_some_and(|had| is_multiple(had, step))
-        {
-            self.note(at, format!("has to be a multiple of {step} now"));
-        }
-        for keyword in ["pattern", "format"] {
-            if let Some(asked) = new.get(keyword)
-                && old.get(keyword) != Some(asked)
-            {
-                self.note(at, format!("has to have another {keyword}: {asked}"));
-            }
-        }
-        let unique = |s: &Map<String, Value>| s.get("uniqueItems") == Some(&Value::Bool(true));
-        if unique(new) && !unique(old) {
-            self.note(at, "may not have the same item twice any more");
-        }
-        self.dependent(old, new, at);
-    }
-
-    /// `enum` and `const`: lists of what is allowed.
-    fn listed(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, at: &str) {
-        let lists = |s: &Map<String, Value>| {
-            let list = s.get("enum").and_then(Value::as_array).cloned();
-            let only = s.get("const").map(|only| vec![only.clone()]);
-            [list, only].into_iter().flatten().collect::<Vec<_>>()
-        };
-        let had = lists(old);
-        for allowed in lists(new) {
-            // What each list of the old schema allows is more than what all of them do.
-            let lost = had.iter().map(|had| {
-                let lost = had
-                    .iter()
-                    .filter(|v| !allowed.iter().any(|a| is_same(a, v)));
-                lost.collect::<Vec<_>>()
-            });
-            match lost.min_by_key(Vec::len) {
-                None => self.note(at, "is one of a list now"),
-                Some(lost) => {
-                    for value in lost {
-                        self.note(at, format!("may not be {value} any more"));
-                    }
-                }
-            }
-        }
-    }
-
-    fn dependent(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, at: &str) {
-        let table = |s: &Map<String, Value>| match s.get("dependentRequired") {
-            Some(Value::Object(table)) => table.clone(),
-            _ => Map::new(),
-        };
-        let had = table(old);
-        for (option, asked) in table(new) {
-            let before = texts(had.get(&option));
-            for other in texts(Some(&asked)).difference(&before) {
-                self.note(
-                    &below(at, &option),
-                    format!("asks for {other} beside it now"),
-                );
             }
         }
     }
@@ -271,12 +300,27 @@ impl<'v> Comparison<'v> {
         at: &str,
         defaults: Option<&Value>,
     ) {
+        if !self.spend(list(old, "required").len() + list(new, "required").len()) {
+            return;
+        }
         let before = texts(old.get("required"));
         for option in texts(new.get("required")).difference(&before) {
             if defaults.and_then(|d| d.get(option)).is_none() {
                 self.note(
                     &below(at, option),
                     "has to be there now, and has no default",
+                );
+            }
+        }
+        let table = |s| table(s, "dependentRequired");
+        let had = table(old);
+        for (option, asked) in table(new) {
+            let before = texts(had.get(option).copied());
+            for other in texts(Some(asked)).difference(&before) {
+                self.spend(1);
+                self.note(
+                    &below(at, option),
+                    format!("asks for {other} beside it now"),
                 );
             }
         }
@@ -287,131 +331,185 @@ impl<'v> Comparison<'v> {
         old: &'v Map<String, Value>,
         new: &'v Map<String, Value>,
         at: &str,
-        defaults: Option<&Value>,
+        Context { defaults, only }: Context<'_, 'v>,
     ) {
         let (had, has) = (table(old, "properties"), table(new, "properties"));
-        let (old_patterns, new_patterns) = (
-            table(old, "patternProperties"),
-            table(new, "patternProperties"),
-        );
+        let old_patterns = table(old, "patternProperties");
+        let new_patterns = table(new, "patternProperties");
         let (old_rest, new_rest) = (rest(old), rest(new));
+        let closes = *new_rest == Value::Bool(false);
         for (option, schema) in &had {
             let at = below(at, option);
-            let defaults = defaults.and_then(|d| d.get(option));
             match has.get(option) {
-                Some(now) => self.pair(schema, now, &at, defaults),
-                None if *new_rest == Value::Bool(false) && new_patterns.is_empty() => {
+                Some(now) => self.pair(schema, now, &at, defaults.and_then(|d| d.get(option))),
+                None if **schema == Value::Bool(false) => {}
+                None if closes && new_patterns.is_empty() => {
                     self.note(&at, "is removed, and refused where a site sets it");
                 }
-                None => {
-                    self.option(&at, "is not described any more");
-                    self.pair(schema, new_rest, &at, None);
-                }
+                None => self.pair(schema, new_rest, &at, None),
             }
         }
-        for (option, schema) in has.iter().filter(|(option, _)| !had.contains_key(*option)) {
+        let refused = |option: &str| only.is_some_and(|only| !only.contains(option));
+        let new_ones = has.iter().filter(|(option, _)| !had.contains_key(*option));
+        for (option, schema) in new_ones.filter(|(option, _)| !refused(option)) {
             let at = below(at, option);
-            self.option(&at, "is new");
-            // Where anything was allowed, nothing described this option, so nobody was told to set it.
-            if !is_open(old_rest) {
-                self.pair(old_rest, schema, &at, defaults.and_then(|d| d.get(option)));
+            let described = old_patterns.iter().find(|(p, _)| self.matches(p, option));
+            let (before, defaults) = match described {
+                Some((_, before)) => (*before, None),
+                None => (old_rest, defaults.and_then(|d| d.get(option))),
+            };
+            if !is_open(before) {
+                self.pair(before, schema, &at, defaults);
+            } else if !self.is_new(&at) && !self.is_wider(&ANYTHING, schema) {
+                self.note(&at, "may be narrower: it could have any value here");
             }
         }
         for (pattern, schema) in &new_patterns {
             match old_patterns.get(pattern) {
-                Some(before) => self.pair(before, schema, &below(at, pattern), None),
-                None if is_open(schema) => {}
-                None => self.note(
-                    at,
-                    format!("may be narrower: options that match {pattern} are restricted now"),
-                ),
+                Some(before) => self.strictly(|this| {
+                    this.pair(before, schema, &below(at, pattern), None);
+                }),
+                None => self.new_pattern(pattern, schema, at, (&had, &old_patterns, old_rest)),
             }
         }
         for (pattern, schema) in &old_patterns {
             if !new_patterns.contains_key(pattern) {
-                self.pair(schema, new_rest, &below(at, pattern), None);
+                self.strictly(|this| this.pair(schema, new_rest, &below(at, pattern), None));
             }
         }
-        if *new_rest == Value::Bool(false) && *old_rest != Value::Bool(false) {
+        if closes && *old_rest != Value::Bool(false) {
             self.note(at, "may not have options that are not described any more");
         } else {
             self.pair(old_rest, new_rest, &below(at, "*"), None);
         }
         let names = |s: &'v Map<String, Value>| s.get("propertyNames").unwrap_or(&ANYTHING);
         self.pair(names(old), names(new), &below(at, "*"), None);
+        self.unevaluated(
+            old,
+            new,
+            at,
+            "unevaluatedProperties",
+            "additionalProperties",
+        );
+    }
+
+    /// Options that match a pattern that nothing was said of before.
+    fn new_pattern(
+        &mut self,
+        pattern: &'v str,
+        schema: &'v Value,
+        at: &str,
+        (had, old_patterns, old_rest): (&Table<'v>, &Table<'v>, &'v Value),
+    ) {
+        for (option, before) in had {
+            if self.matches(pattern, option) {
+                self.pair(before, schema, &below(at, option), None);
+            }
+        }
+        let mut others = old_patterns.values().chain([&old_rest]);
+        if !others.all(|before| self.is_wider(before, schema)) {
+            let what = format!("may be narrower: options that match {pattern} are restricted now");
+            self.note(at, what);
+        }
+    }
+
+    /// Whether a pattern matches the name of an option; also if nobody can tell.
+    fn matches(&mut self, pattern: &'v str, option: &str) -> bool {
+        self.spend(1 + option.len() / 64);
+        let compiled = match self.patterns.get(pattern) {
+            Some(known) => known.clone(),
+            None => {
+                let compiled = self.spend(COMPILE).then(|| Pattern::new(pattern));
+                let compiled = compiled.flatten().map(Rc::new);
+                self.patterns.insert(pattern, compiled.clone());
+                compiled
+            }
+        };
+        compiled.is_none_or(|pattern| pattern.matches(option))
     }
 
     fn items(&mut self, old: &'v Map<String, Value>, new: &'v Map<String, Value>, at: &str) {
-        let first = |s: &'v Map<String, Value>| match s.get("prefixItems") {
-            Some(Value::Array(items)) => items.as_slice(),
-            _ => &[],
-        };
-        let others = |s: &'v Map<String, Value>| {
-            let items = s.get("items").or_else(|| s.get("unevaluatedItems"));
-            items.unwrap_or(&ANYTHING)
-        };
-        let (had, has) = (first(old), first(new));
+        let (had, has) = (list(old, "prefixItems"), list(new, "prefixItems"));
+        let (old_others, new_others) = (others(old), others(new));
         for i in 0..had.len().max(has.len()) {
-            let before = had.get(i).unwrap_or(others(old));
-            let now = has.get(i).unwrap_or(others(new));
+            let before = had.get(i).unwrap_or(old_others);
+            let now = has.get(i).unwrap_or(new_others);
             self.pair(before, now, &below(at, &i.to_string()), None);
         }
-        self.pair(others(old), others(new), &below(at, "*"), None);
+        self.pair(old_others, new_others, &below(at, "*"), None);
         self.contains(old, new, at);
+        self.unevaluated(old, new, at, "unevaluatedItems", "items");
     }
 
-    fn contains(&mut self, old: &'v Map<String, Value>, new: &'v Map<String, Value>, at: &str) {
-        let Some(now) = new.get("contains") else {
-            return;
-        };
-        let Some(before) = old.get("contains") else {
-            return self.note(at, "has to contain certain items now");
-        };
-        let bound = |s: &'v Map<String, Value>, keyword| s.get(keyword).map(|b| (b, false));
-        let least = |s| bound(s, "minContains").or(Some((&ONE, false)));
-        if is_tighter(least(old), least(new), true)
-            || is_tighter(bound(old, "maxContains"), bound(new, "maxContains"), false)
-        {
-            self.note(at, "has to contain another number of certain items");
-        }
-        // With an upper bound, other items that count can be too many.
-        if new.contains_key("maxContains") && !self.is_wider(now, before) {
-            self.note(at, "may be narrower: other items count for maxContains");
-        }
-        self.pair(before, now, &below(at, "*"), None);
-    }
-
-    /// Keywords that combine schemas of the same value.
-    fn combined(
+    /// `unevaluatedProperties` and `unevaluatedItems`, which ask what all other keywords have looked at.
+    /// `others` is the keyword that leaves nothing to ask.
+    fn unevaluated(
         &mut self,
         old: &'v Map<String, Value>,
         new: &'v Map<String, Value>,
         at: &str,
-        defaults: Option<&Value>,
+        keyword: &str,
+        others: &str,
     ) {
-        if let Some(Value::String(reference)) = new.get("$ref") {
-            let target = |screen: Screen<'v>, reference: &str| screen.target(reference);
-            let before = old.get("$ref").and_then(Value::as_str);
-            let before = before.and_then(|before| target(self.old, before));
-            match before.zip(target(self.new, reference)) {
-                Some((before, now)) => self.pair(before, now, at, defaults),
-                None => self.note(at, "may be narrower: it refers to another schema now"),
-            }
+        // Where nothing else looks at options or items, it was compared already.
+        let asked = new.get(keyword).filter(|now| !is_open(now));
+        let Some(now) = asked.filter(|_| !new.contains_key(others) && evaluated::is_shared(new))
+        else {
+            return;
+        };
+        let covered = self.covers(old, new);
+        match old.get(others).or_else(|| old.get(keyword)) {
+            Some(before) if covered => self.pair(before, now, &below(at, "*"), None),
+            _ => self.note(
+                at,
+                format!("may be narrower: what {keyword} speaks of changed"),
+            ),
         }
-        let (had, has) = (list(old, "allOf"), list(new, "allOf"));
-        for (i, now) in has.iter().enumerate() {
-            // The one at the same place says best what changed.
-            let wider = had.iter().any(|before| self.is_wider(before, now));
-            match had.get(i) {
-                _ if wider => {}
-                Some(before) => self.pair(before, now, at, defaults),
-                None => self.note(at, "may be narrower: allOf has another part"),
-            }
+    }
+
+    fn contains(&mut self, old: &'v Map<String, Value>, new: &'v Map<String, Value>, at: &str) {
+        static ZERO: LazyLock<Value> = LazyLock::new(|| 0.into());
+        static ONE: LazyLock<Value> = LazyLock::new(|| 1.into());
+        let Some(now) = new.get("contains") else {
+            return;
+        };
+        let bound = |s: &'v Map<String, Value>, keyword| s.get(keyword).map(|b| (b, false));
+        let least = |s| bound(s, "minContains").unwrap_or((&ONE, false));
+        let (some, most) = (
+            is_tighter(Some((&ZERO, false)), Some(least(new)), true),
+            bound(new, "maxContains"),
+        );
+        if !some && most.is_none() {
+            return;
         }
+        let Some(before) = old.get("contains") else {
+            return self.note(at, "has to contain certain items now");
+        };
+        if is_tighter(Some(least(old)), Some(least(new)), true)
+            || is_tighter(bound(old, "maxContains"), most, false)
+        {
+            self.note(at, "has to contain another number of certain items");
+        }
+        // With an upper bound, other items that count can be too many.
+        if most.is_some() && !self.is_wider_back(now, before) {
+            self.note(at, "may be narrower: other items count for maxContains");
+        }
+        if some {
+            self.strictly(|this| this.pair(before, now, &below(at, "*"), None));
+        }
+    }
+
+    /// `anyOf`, `oneOf` and `not`.
+    fn alternatives(&mut self, whole: &'v Value, new: &'v Map<String, Value>, at: &str) {
+        let Value::Object(old) = whole else {
+            return;
+        };
         if new.contains_key("anyOf") {
             let (had, has) = (list(old, "anyOf"), list(new, "anyOf"));
             let kept = |this: &mut Self, before| has.iter().any(|now| this.is_wider(before, now));
-            if had.is_empty() || !had.iter().all(|before| kept(self, before)) {
+            let every = !had.is_empty() && had.iter().all(|before| kept(self, before));
+            // What was no choice may have become one of several.
+            if !every && !kept(self, whole) {
                 self.note(
                     at,
                     "may be narrower: an alternative of anyOf changed or is gone",
@@ -441,6 +539,16 @@ impl<'v> Comparison<'v> {
                 self.note(at, "may be narrower: its `not` changed");
             }
         }
+    }
+
+    /// `if`, `then`, `else` and `dependentSchemas`.
+    fn conditions(
+        &mut self,
+        old: &'v Map<String, Value>,
+        new: &'v Map<String, Value>,
+        at: &str,
+        defaults: Option<&Value>,
+    ) {
         if let Some(asked) = new.get("if") {
             let same = old.get("if").is_some_and(|before| {
                 self.is_wider(before, asked) && self.is_wider_back(asked, before)
@@ -456,58 +564,68 @@ impl<'v> Comparison<'v> {
         }
         let had = table(old, "dependentSchemas");
         for (option, now) in table(new, "dependentSchemas") {
-            self.pair(
-                had.get(option).copied().unwrap_or(&ANYTHING),
-                now,
-                at,
-                defaults,
-            );
+            let before = had.get(option).copied().unwrap_or(&ANYTHING);
+            self.pair(before, now, at, defaults);
         }
+    }
+
+    /// Options that are described by one of the documents only.
+    fn named(&mut self, had: &Options, has: &Options) {
+        for gone in had.not_in(has) {
+            let option = readable(gone);
+            let told = self.found.iter().any(|d| d.narrower && d.option == option);
+            if !told {
+                self.note(
+                    gone,
+                    "is removed: what a site sets there has no effect any more",
+                );
+            }
+        }
+        for new in has.not_in(had) {
+            self.tell(new, "is new", false);
+        }
+    }
+
+    /// Whether nothing of the old document has described an option: no site was told that it could be set.
+    fn is_new(&mut self, at: &str) -> bool {
+        let Some(described) = self.described.clone() else {
+            return false;
+        };
+        self.spend(1 + described.len() / 16) && !described.has(at)
+    }
+
+    /// Compares what lies at a place that cannot be named: every option may be known there.
+    fn strictly(&mut self, compare: impl FnOnce(&mut Self)) {
+        let described = self.described.take();
+        compare(self);
+        self.described = described;
     }
 
     /// Whether all that `before` of the old document allows is allowed by `now` of the new one, for certain.
     fn is_wider(&mut self, before: &'v Value, now: &'v Value) -> bool {
-        self.apart(self.old, self.new, before, now)
+        self.apart(self.old, self.new, |other| {
+            other.pair(before, now, "", None)
+        })
     }
 
     /// The same for a schema of the new document and one of the old.
     fn is_wider_back(&mut self, now: &'v Value, before: &'v Value) -> bool {
-        self.apart(self.new, self.old, now, before)
+        self.apart(self.new, self.old, |other| {
+            other.pair(now, before, "", None)
+        })
     }
 
-    /// A comparison that notes nothing here, and has a part in the bound of this one.
-    fn apart(&mut self, old: Screen<'v>, new: Screen<'v>, a: &'v Value, b: &'v Value) -> bool {
-        let mut other = Comparison {
-            old,
-            new,
-            seen: HashSet::new(),
-            left: self.left,
-            depth: self.depth,
-            found: Vec::new(),
-        };
-        other.pair(a, b, "", None);
+    /// Whether a comparison finds nothing narrower. It notes nothing here, and has a part in the bound of this one.
+    fn apart(&mut self, old: Screen<'v>, new: Screen<'v>, compare: impl FnOnce(&mut Self)) -> bool {
+        let mut other = Self::new(old, new, self.left);
+        std::mem::swap(&mut other.patterns, &mut self.patterns);
+        std::mem::swap(&mut other.around, &mut self.around);
+        compare(&mut other);
+        self.patterns = other.patterns;
+        self.around = other.around;
         self.left = other.left;
-        other.left > 0 && !other.found.iter().any(|d| d.narrower || d.what == "is new")
+        other.left > 0 && !other.found.iter().any(|d| d.narrower)
     }
-}
-
-/// What a schema that only refers stands for.
-fn follow<'v>(document: Screen<'v>, mut schema: &'v Value) -> &'v Value {
-    for _ in 0..DEPTH {
-        let Value::Object(keywords) = schema else {
-            let open = *schema == Value::Bool(true);
-            return if open { &ANYTHING } else { schema };
-        };
-        let others = keywords
-            .keys()
-            .filter(|k| !ANNOTATIONS.contains(&k.as_str()));
-        let reference = keywords.get("$ref").and_then(Value::as_str);
-        match reference.and_then(|reference| document.target(reference)) {
-            Some(target) if others.count() == 1 => schema = target,
-            _ => break,
-        }
-    }
-    schema
 }
 
 /// Whether everything is allowed.
@@ -519,65 +637,34 @@ fn is_open(schema: &Value) -> bool {
     }
 }
 
-fn is_judged_by_value(keyword: &str) -> bool {
-    ANNOTATIONS.contains(&keyword)
+/// Whether a comparison knows what a keyword means.
+fn is_judged(keyword: &str) -> bool {
+    values::is_judged(keyword)
         || matches!(
             keyword,
-            "type"
-                | "enum"
-                | "const"
-                | "minimum"
-                | "exclusiveMinimum"
-                | "maximum"
-                | "exclusiveMaximum"
-                | "multipleOf"
-                | "minLength"
-                | "maxLength"
-                | "pattern"
-                | "format"
-                | "minItems"
-                | "maxItems"
-                | "uniqueItems"
-                | "minProperties"
-                | "maxProperties"
+            "required"
                 | "dependentRequired"
+                | "properties"
+                | "patternProperties"
+                | "additionalProperties"
+                | "unevaluatedProperties"
+                | "propertyNames"
+                | "prefixItems"
+                | "items"
+                | "unevaluatedItems"
+                | "contains"
+                | "minContains"
+                | "maxContains"
+                | "$ref"
+                | "allOf"
+                | "anyOf"
+                | "oneOf"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "dependentSchemas"
         )
-}
-
-fn is_judged_by_structure(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "required"
-            | "properties"
-            | "patternProperties"
-            | "additionalProperties"
-            | "unevaluatedProperties"
-            | "propertyNames"
-            | "prefixItems"
-            | "items"
-            | "unevaluatedItems"
-            | "contains"
-            | "minContains"
-            | "maxContains"
-            | "$ref"
-            | "allOf"
-            | "anyOf"
-            | "oneOf"
-            | "not"
-            | "if"
-            | "then"
-            | "else"
-            | "dependentSchemas"
-    )
-}
-
-/// The types that a schema allows, where it says so.
-fn types(schema: &Map<String, Value>) -> Option<BTreeSet<&str>> {
-    match schema.get("type")? {
-        Value::String(one) => Some([one.as_str()].into()),
-        Value::Array(several) => Some(several.iter().filter_map(Value::as_str).collect()),
-        _ => None,
-    }
 }
 
 fn texts(list: Option<&Value>) -> BTreeSet<&str> {
@@ -585,7 +672,10 @@ fn texts(list: Option<&Value>) -> BTreeSet<&str> {
     items.filter_map(Value::as_str).collect()
 }
 
-fn table<'v>(schema: &'v Map<String, Value>, keyword: &str) -> BTreeMap<&'v str, &'v Value> {
+/// Schemas by name or pattern.
+type Table<'v> = BTreeMap<&'v str, &'v Value>;
+
+fn table<'v>(schema: &'v Map<String, Value>, keyword: &str) -> Table<'v> {
     let entries = schema
         .get(keyword)
         .and_then(Value::as_object)
@@ -601,80 +691,23 @@ fn list<'v>(schema: &'v Map<String, Value>, keyword: &str) -> &'v [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// What options that nothing else describes have to be.
+/// What options that the schema itself does not name have to be. What `unevaluatedProperties` speaks of
+/// is the same only where nothing beside it describes options.
 fn rest(schema: &Map<String, Value>) -> &Value {
     let given = schema.get("additionalProperties");
+    let alone = || schema.get("unevaluatedProperties");
     given
-        .or_else(|| schema.get("unevaluatedProperties"))
+        .or_else(|| alone().filter(|_| !evaluated::is_shared(schema)))
         .unwrap_or(&ANYTHING)
 }
 
-/// A bound, and whether the bound itself is outside.
-type Bound<'v> = Option<(&'v Value, bool)>;
-
-/// The bound of a number.
-fn bound<'v>(
-    schema: &'v Map<String, Value>,
-    low: bool,
-    keyword: &str,
-    exclusive: &str,
-) -> Bound<'v> {
-    let with = schema.get(keyword).map(|b| (b, false));
-    let without = schema.get(exclusive).map(|b| (b, true));
-    if is_tighter(with, without, low) {
-        without
-    } else {
-        with
-    }
-}
-
-/// Whether the new bound leaves out something that the old one did not.
-fn is_tighter(old: Bound<'_>, new: Bound<'_>, low: bool) -> bool {
-    let Some((now, now_outside)) = new else {
-        return false;
-    };
-    let Some((before, before_outside)) = old else {
-        return true;
-    };
-    match order(now, before) {
-        Some(Ordering::Greater) => low,
-        Some(Ordering::Less) => !low,
-        Some(Ordering::Equal) => now_outside && !before_outside,
-        None => true,
-    }
-}
-
-/// The order of two numbers, whole ones exactly.
-fn order(a: &Value, b: &Value) -> Option<Ordering> {
-    let whole = |v: &Value| v.as_i64().map(i128::from).or(v.as_u64().map(i128::from));
-    match (whole(a), whole(b)) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
-    }
-}
-
-/// Whether all multiples of `had` are multiples of `step`.
-fn is_multiple(had: &Value, step: &Value) -> bool {
-    match (had.as_u64(), step.as_u64()) {
-        (Some(had), Some(step)) => step > 0 && had % step == 0,
-        _ => had == step,
-    }
-}
-
-/// Whether two values are equal as JSON Schema has it: 1 is 1.0 (2020-12 core, section 4.2.2).
-fn is_same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(_), Value::Number(_)) => order(a, b) == Some(Ordering::Equal),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| is_same(a, b)))
-        }
-        _ => a == b,
-    }
+/// The same for items beyond the first ones.
+fn others(schema: &Map<String, Value>) -> &Value {
+    let given = schema.get("items");
+    let alone = || schema.get("unevaluatedItems");
+    given
+        .or_else(|| alone().filter(|_| !evaluated::is_shared(schema)))
+        .unwrap_or(&ANYTHING)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use sealift_verifier::{
     bundle::Authentic,
     digest::Digest,
     path::{EntryPath, Name},
-    release::{Capability, Configuration, Content, Release},
+    release::{Capability, Configuration, Content, Mode, Release},
     tree::Node,
 };
 use serde_json::{Map, Value};
@@ -29,6 +29,8 @@ pub struct Side {
     pub counter: u64,
     /// SHA-256 of the release manifest, of a release that was built.
     pub digest: Option<Digest>,
+    /// The modes that the product is offered for.
+    pub offered: Offered,
     /// What can be configured, by capability.
     pub configurations: BTreeMap<Name, Configured>,
 }
@@ -40,16 +42,16 @@ pub struct Configured {
     pub schema: Option<Value>,
     /// The defaults: a table, which is empty where there are none.
     pub defaults: Map<String, Value>,
-    /// Why something of it cannot be read.
-    pub unreadable: Vec<String>,
+    /// Why something of it cannot be read, with the digest of what is there.
+    pub unreadable: BTreeMap<String, Option<Digest>>,
 }
 
 impl Side {
-    /// The release that `plan` leads to. Contents are read only of schemas and defaults.
+    /// The release that `plan` leads to, of a definition for `modes`. Contents are read only of schemas and defaults.
     ///
     /// # Errors
     /// What keeps one of these from being read.
-    pub fn of_plan(plan: &Plan) -> Result<Self> {
+    pub fn of_plan(plan: &Plan, modes: &[Mode]) -> Result<Self> {
         let release = Release {
             capabilities: plan
                 .capabilities
@@ -74,6 +76,13 @@ impl Side {
             release,
             counter: plan.counter,
             digest: None,
+            offered: Offered {
+                modes: match modes {
+                    [] => Mode::ALL.to_vec(),
+                    modes => modes.to_vec(),
+                },
+                is_all: true,
+            },
             configurations: reader.configurations,
         })
     }
@@ -95,9 +104,34 @@ impl Side {
             release: bundle.release().clone(),
             counter: bundle.counter(),
             digest: Some(bundle.release_digest()),
+            offered: Offered::at_least(bundle.release().mode),
             configurations: reader.configurations,
         })
     }
+}
+
+/// The modes that a product is offered for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// Those that are known.
+    pub modes: Vec<Mode>,
+    /// Whether there are no others. A definition names all of them, a bundle is for its own.
+    pub is_all: bool,
+}
+
+impl Offered {
+    /// What a bundle for `mode` says.
+    pub fn at_least(mode: Option<Mode>) -> Self {
+        Self {
+            modes: all_or(mode),
+            is_all: false,
+        }
+    }
+}
+
+/// The mode of a release; without one it is the same in all.
+pub(super) fn all_or(mode: Option<Mode>) -> Vec<Mode> {
+    mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode])
 }
 
 /// Where the bytes of a file of a capability are in a bundle.
@@ -113,8 +147,12 @@ fn blob(bundle: &Authentic, capability: &Capability, path: &EntryPath) -> Result
                     continue;
                 };
                 let tree = bundle.tree(tree.digest)?;
-                let entry = tree.entries.iter().find(|e| e.path.as_str() == rest);
-                return Ok(match entry.map(|e| &e.node) {
+                let find = |path: &str| tree.entries.iter().find(|e| e.path.as_str() == path);
+                let led = configuration::follow_links(rest, |path| match &find(path)?.node {
+                    Node::Symlink { target } => Some(target.as_str()),
+                    _ => None,
+                });
+                return Ok(match led.and_then(|led| find(&led)).map(|e| &e.node) {
                     Some(Node::File { digest, .. }) => Some(*digest),
                     _ => None,
                 });
@@ -154,20 +192,28 @@ impl Reader {
             Ok(bytes)
         };
         if let Some(path) = schema {
-            match read(path, take(path)?, configuration::read_schema) {
+            let bytes = take(path)?;
+            match read(path, bytes.as_deref(), configuration::read_schema) {
                 Ok(value) => configured.schema = Some(value),
-                Err(why) => configured.unreadable.push(why),
+                Err(why) => drop(
+                    configured
+                        .unreadable
+                        .insert(why, bytes.as_deref().map(Digest::of)),
+                ),
             }
         }
         if let Some(path) = defaults {
-            let read = read(path, take(path)?, |bytes| {
-                configuration::read_defaults(path, bytes)
-            });
-            match read {
+            let bytes = take(path)?;
+            let parse = |bytes: &[u8]| configuration::read_defaults(path, bytes);
+            match read(path, bytes.as_deref(), parse) {
                 Ok(Value::Object(table)) => configured.defaults = table,
                 // `read_defaults` gives nothing but tables.
                 Ok(_) => {}
-                Err(why) => configured.unreadable.push(why),
+                Err(why) => drop(
+                    configured
+                        .unreadable
+                        .insert(why, bytes.as_deref().map(Digest::of)),
+                ),
             }
         }
         if !capability.configuration.is_empty() {
@@ -180,11 +226,11 @@ impl Reader {
 
 fn read(
     path: &EntryPath,
-    bytes: Option<Vec<u8>>,
+    bytes: Option<&[u8]>,
     parse: impl FnOnce(&[u8]) -> Result<Value, Finding>,
 ) -> Result<Value, String> {
     let bytes = bytes.ok_or_else(|| format!("there is no file {path}"))?;
-    parse(&bytes).map_err(|finding| match readable(&finding.pointer) {
+    parse(bytes).map_err(|finding| match readable(&finding.pointer) {
         at if at.is_empty() => format!("{path} {}", finding.message),
         at => format!("{path}: {at} {}", finding.message),
     })

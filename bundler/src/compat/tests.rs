@@ -55,7 +55,9 @@ fn capability() -> impl Strategy<Value = (Capability, Configured)> {
                 configured.defaults = defaults;
             }
             if !readable {
-                configured.unreadable.push("schema.json is no JSON".into());
+                configured
+                    .unreadable
+                    .insert("schema.json is no JSON".into(), None);
             }
             (capability, configured)
         },
@@ -83,6 +85,7 @@ fn side() -> impl Strategy<Value = Side> {
             release,
             counter: 1,
             digest: None,
+            offered: Offered::at_least(None),
             configurations: std::collections::BTreeMap::new(),
         };
         for (i, (mut capability, configured)) in capabilities.into_iter().enumerate() {
@@ -106,6 +109,7 @@ fn bare(mode: Option<Mode>) -> Side {
         release,
         counter: 1,
         digest: None,
+        offered: Offered::at_least(mode),
         configurations: std::collections::BTreeMap::new(),
     }
 }
@@ -124,6 +128,32 @@ fn a_mode_that_is_dropped_breaks_and_one_that_is_added_does_not() {
         (2, Some(ReleaseType::Major))
     );
     assert_eq!(found(Some(Mode::Edge), Some(Mode::Edge)), (0, None));
+}
+
+/// A definition says of all modes whether they are offered, a bundle of its own only.
+#[test]
+fn a_mode_is_dropped_where_all_are_known() {
+    let side = |mode, modes: &[Mode], is_all| Side {
+        offered: Offered {
+            modes: modes.to_vec(),
+            is_all,
+        },
+        ..bare(Some(mode))
+    };
+    let (edge, saas) = (Mode::Edge, Mode::Saas);
+    let found = |old: Side, new: Side| least_type(&compare(&old, &new));
+    let bundle = || side(edge, &[edge], false);
+    let one = || side(edge, &[edge], true);
+    let two = || side(edge, &[edge, saas], true);
+    assert_eq!(found(two(), one()), Some(ReleaseType::Major));
+    assert_eq!(found(one(), two()), Some(ReleaseType::Minor));
+    assert_eq!(found(two(), bundle()), None);
+    assert_eq!(found(bundle(), two()), None);
+    // Bundles for several modes, one of which the next definition is not for.
+    assert_eq!(
+        found(side(edge, &[edge, saas], false), one()),
+        Some(ReleaseType::Major)
+    );
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) const CONFIGURATION_BYTES: u64 = 1 << 20;
 const FINDINGS: usize = 20;
 /// Memory that one pattern may take when it is compiled, in bytes.
 const PATTERN_BYTES: usize = 1 << 20;
+/// Symbolic links on the way to a file: as many as Linux follows (`path_resolution(7)`).
+const LINKS: usize = 40;
 /// The dialect that schemas are written in.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -66,14 +68,7 @@ impl<'v> Schema<'v> {
         if !findings.is_empty() {
             return Err(findings);
         }
-        let patterns = PatternOptions::regex()
-            .size_limit(PATTERN_BYTES)
-            .dfa_size_limit(PATTERN_BYTES);
-        let options = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .should_validate_formats(true)
-            .with_pattern_options(patterns);
-        match options.build(value) {
+        match build(value) {
             Ok(validator) => Ok(Self { value, validator }),
             Err(error) => Err(vec![finding(&error)]),
         }
@@ -87,6 +82,33 @@ impl<'v> Schema<'v> {
         let mut findings = told(self.validator.iter_errors(configuration));
         findings.sort();
         findings
+    }
+}
+
+fn build(schema: &Value) -> Result<Validator, jsonschema::ValidationError<'_>> {
+    let patterns = PatternOptions::regex()
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES);
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .with_pattern_options(patterns)
+        .build(schema)
+}
+
+/// A pattern of `patternProperties`, as a validation understands it.
+pub(crate) struct Pattern(Validator);
+
+impl Pattern {
+    /// Compiles it; nothing if it is no pattern.
+    pub(crate) fn new(pattern: &str) -> Option<Self> {
+        let schema = serde_json::json!({ "pattern": pattern });
+        build(&schema).ok().map(Self)
+    }
+
+    /// Whether it matches the name of an option.
+    pub(crate) fn matches(&self, option: &str) -> bool {
+        self.0.is_valid(&Value::from(option))
     }
 }
 
@@ -186,8 +208,7 @@ pub(crate) fn readable(pointer: &str) -> String {
     keys
 }
 
-/// Where the bytes of a file of a capability lie, by its path at the site. Links are not followed: what they
-/// lead to has a path of its own.
+/// Where the bytes of a file of a capability lie, by its path at the site.
 pub(crate) fn source<'p>(path: &EntryPath, artifacts: &'p [PlannedArtifact]) -> Option<&'p Source> {
     artifacts
         .iter()
@@ -198,14 +219,48 @@ pub(crate) fn source<'p>(path: &EntryPath, artifacts: &'p [PlannedArtifact]) -> 
             PlannedContent::Tree(entries) => {
                 let rest = path.as_str().strip_prefix(artifact.name.as_str())?;
                 let rest = rest.strip_prefix('/')?;
-                let entry = entries.iter().find(|entry| entry.path.as_str() == rest)?;
-                match &entry.node {
+                let find = |path: &str| entries.iter().find(|e| e.path.as_str() == path);
+                let led = follow_links(rest, |path| match &find(path)?.node {
+                    PlannedNode::Symlink { target } => Some(target.as_str()),
+                    PlannedNode::File { .. } | PlannedNode::Dir => None,
+                })?;
+                match &find(&led)?.node {
                     PlannedNode::File { source, .. } => Some(source),
                     PlannedNode::Symlink { .. } | PlannedNode::Dir => None,
                 }
             }
             PlannedContent::Image(_) | PlannedContent::Notice(_) => None,
         })
+}
+
+/// Where a path of a tree leads when all symbolic links on it are followed, as a program at the site does. `link`
+/// gives the target of what is one. Nothing if it leads out of the tree, or in a circle.
+pub(crate) fn follow_links<'t>(
+    path: &'t str,
+    link: impl Fn(&str) -> Option<&'t str>,
+) -> Option<String> {
+    let mut done: Vec<&str> = Vec::new();
+    let mut left: Vec<&str> = path.rsplit('/').collect();
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        match part {
+            "" | "." => continue,
+            ".." => {
+                done.pop()?;
+                continue;
+            }
+            part => done.push(part),
+        }
+        if let Some(target) = link(&done.join("/")) {
+            links += 1;
+            if links > LINKS || target.starts_with('/') {
+                return None;
+            }
+            done.pop();
+            left.extend(target.rsplit('/'));
+        }
+    }
+    Some(done.join("/"))
 }
 
 /// All of a source, up to [`CONFIGURATION_BYTES`].

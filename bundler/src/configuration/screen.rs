@@ -112,10 +112,17 @@ impl<'v> Screen<'v> {
         Self { root }
     }
 
-    /// What a `$ref` refers to: `#` or `#/…`, a JSON Pointer into the same document.
+    /// The whole document.
+    pub(crate) fn root(self) -> &'v Value {
+        self.root
+    }
+
+    /// What a `$ref` refers to: `#` or `#/…`, a JSON Pointer into the same document. Escapes of URIs are not
+    /// read: two readers could take them for different keys.
     pub(crate) fn target(self, reference: &str) -> Option<&'v Value> {
         let pointer = reference.strip_prefix('#')?;
-        self.root.pointer(pointer)
+        let plain = Some(pointer).filter(|pointer| !pointer.contains('%'));
+        self.root.pointer(plain?)
     }
 
     /// Everything that makes it more than a schema that stands alone.

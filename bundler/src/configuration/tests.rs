@@ -145,3 +145,31 @@ fn pointers_are_readable() {
     assert_eq!(readable(""), "");
     assert_eq!(below("/a", "b/c~"), "/a/b~1c~0");
 }
+
+#[test]
+fn links_are_followed_as_a_site_does() {
+    let links = |path: &str| {
+        Some(match path {
+            "schema.json" => "real/schema.json",
+            "now" => "versions/../versions/2",
+            "versions/2" => "./1",
+            "back" => "..",
+            "out" => "../etc",
+            "root" => "/etc",
+            "a" => "b",
+            "b" => "a",
+            _ => return None,
+        })
+    };
+    for (path, led) in [
+        ("plain.json", Some("plain.json")),
+        ("schema.json", Some("real/schema.json")),
+        ("now/schema.json", Some("versions/1/schema.json")),
+        ("back/x", None),
+        ("out/passwd", None),
+        ("root/passwd", None),
+        ("a/x", None),
+    ] {
+        assert_eq!(follow_links(path, links).as_deref(), led, "{path}");
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Answer, Failed, Scene, to_json, write_new};
-use crate::facts;
+use crate::{facts, generation};
 
 /// Write what decides whether a release may go to this site, as JSON, for the vendor's `compat --site`
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, scene: &Scene<'_>) -> Result<Answer, Failed> {
-    let facts = to_json(&facts::of(&scene.site()?)?);
+    let site = scene.site()?;
+    let running = generation::running(&site)?;
+    let facts = to_json(&facts::of(&site, running.as_ref())?);
     let text = format!("{facts:#}\n");
     let Some(to) = &args.to else {
         return Ok(Answer { text, json: facts });

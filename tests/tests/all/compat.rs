@@ -1,5 +1,8 @@
 //! The rules of releases: what a release may claim to be, and what `compat` says of two of them.
 
+mod at_site;
+mod changes;
+
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},

@@ -140,7 +140,7 @@ fn each_fact_is_held_against_a_release() {
 fn what_is_not_known_is_not_held_against_a_release() {
     let nothing = Facts::parse(br#"{"format":1}"#).unwrap();
     assert_eq!(nothing.check(&release(), None), []);
-    assert_eq!(nothing.check_counter(0), None);
+    assert_eq!(nothing.check_counter(0, None), None);
 }
 
 #[test]
@@ -166,13 +166,54 @@ fn room_that_was_promised_is_not_asked_for_again() {
     let facts = facts(json!({ "hardware": { "disk": 1 } }));
     assert_eq!(facts.check(&release(), Some(&running)), []);
     assert_eq!(facts.check(&release(), None).len(), 1);
+    // The facts say it of what runs there, whatever that is.
+    let installed = json!({ "version": "2.4.0", "release-digest": "0".repeat(64), "disk": 2 });
+    let mut told = facts.clone();
+    told.installed = serde_json::from_value(installed).unwrap();
+    assert_eq!(told.check(&release(), None), []);
+    assert_eq!(told.check(&release(), Some(&running)), []);
 }
 
 #[test]
 fn a_counter_only_grows() {
-    assert_eq!(facts(json!({})).check_counter(3), None);
-    let denial = facts(json!({})).check_counter(2).unwrap();
+    assert_eq!(facts(json!({})).check_counter(3, None), None);
+    let denial = facts(json!({})).check_counter(2, None).unwrap();
     assert_eq!(denial.reason, Reason::CounterTooLow);
+    let [here, other] = ["1", "2"].map(|digit| digit.repeat(64).parse::<Digest>().unwrap());
+    let facts = facts(json!({ "counter-release": here }));
+    assert_eq!(facts.check_counter(3, Some(here)), None);
+    assert_eq!(
+        facts.check_counter(3, None),
+        None,
+        "a definition has no digest yet"
+    );
+    assert_eq!(facts.check_counter(4, Some(other)), None);
+    let denial = facts.check_counter(3, Some(other)).unwrap();
+    assert_eq!(denial.reason, Reason::CounterReused);
+}
+
+#[test]
+fn everything_that_is_wrong_with_facts_is_told_by_its_key() {
+    let text = r#"{"format":1,"mode":"ship","more":1,"hardware":{"cpu":-1},"pins":[
+        {"level":"suite","name":"core","version":"1.0.0"},
+        {"level":"suite","name":"core","version":"latest"},
+        {"level":"module","name":"core/a","version":"1.0.0"},
+        7]}"#;
+    let told = Facts::parse(text.as_bytes()).unwrap_err().to_string();
+    for part in [
+        "mode: unknown variant `ship`",
+        "more: unknown field `more`",
+        "hardware: invalid value: integer `-1`",
+        "pins[1] (suite core): ",
+        "pins[2] (module core/a): unknown variant `module`",
+        "pins[3] (? ?): invalid type",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("pins[0]"), "{told}");
+    let many = format!(r#"{{"format":1,"pins":[{}]}}"#, ["7"; 100].join(","));
+    let told = Facts::parse(many.as_bytes()).unwrap_err().to_string();
+    assert!(told.ends_with("; and more") && told.len() < 5000, "{told}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-use proptest::{collection::vec, prelude::*, sample::select};
+mod properties;
+
 use serde_json::json;
 
 use super::*;
@@ -184,9 +185,73 @@ fn new_options_and_those_that_go_are_told() {
 }
 
 #[test]
+fn a_new_option_restricts_nothing_if_nothing_described_it() {
+    let int_a = json!({ "properties": { "a": { "type": "integer" } } });
+    let below = |name: &str, schema: &Value| json!({ "properties": { name: schema } });
+    for (old, new) in [
+        (json!({}), int_a.clone()),
+        (json!({ "allOf": [{}] }), json!({ "allOf": [int_a] })),
+        (below("x", &json!({})), below("x", &int_a)),
+        (
+            below("a", &json!({})),
+            json!({ "properties": { "a": {}, "x": int_a } }),
+        ),
+        (json!({ "items": {} }), json!({ "items": int_a })),
+        (
+            json!({ "if": { "required": ["b"] } }),
+            json!({ "if": { "required": ["b"] }, "then": int_a }),
+        ),
+    ] {
+        let found = compare(&old, &new, &json!({}));
+        assert!(
+            found.iter().all(|d| !d.narrower) && found.iter().any(|d| d.what == "is new"),
+            "{old} to {new}: {found:?}"
+        );
+    }
+    let any_a = json!({ "properties": { "a": {} } });
+    let node = |node: &Value| json!({ "$defs": { "node": node }, "$ref": "#/$defs/node" });
+    for (old, new) in [
+        // It was described beside, by a pattern, or by a schema that holds itself.
+        (
+            json!({ "allOf": [any_a] }),
+            json!({ "allOf": [any_a], "properties": { "a": { "type": "integer" } } }),
+        ),
+        (
+            json!({ "patternProperties": { "^a": {} } }),
+            json!({ "patternProperties": { "^a": {} }, "properties": { "a": { "type": "integer" } } }),
+        ),
+        (
+            json!({ "allOf": [{ "patternProperties": { "^a": {} } }] }),
+            json!({ "allOf": [{ "patternProperties": { "^a": {} } }], "properties": { "a": { "type": "integer" } } }),
+        ),
+        (
+            json!({ "properties": { "x": any_a } }),
+            json!({ "properties": { "x": any_a }, "allOf": [{ "additionalProperties": int_a }] }),
+        ),
+        (
+            node(
+                &json!({ "properties": { "child": { "$ref": "#/$defs/node" } }, "allOf": [any_a] }),
+            ),
+            node(&json!({ "properties": { "child": int_a }, "allOf": [any_a] })),
+        ),
+        // Where less is asked of something, more is asked of the whole.
+        (json!({ "not": int_a }), json!({ "not": {} })),
+        (
+            json!({ "contains": {}, "maxContains": 1 }),
+            json!({ "contains": int_a, "maxContains": 1 }),
+        ),
+        (json!({ "contains": {} }), json!({ "contains": int_a })),
+        (json!({ "anyOf": [{}] }), json!({ "anyOf": [int_a] })),
+    ] {
+        assert!(!narrower(&old, &new).is_empty(), "{old} to {new}");
+    }
+}
+
+#[test]
 fn references_are_followed_wherever_they_lead() {
     let named = |port: Value| json!({ "$defs": { "port": port, "list": { "properties": { "port": { "$ref": "#/$defs/port" }, "tail": { "$ref": "#/$defs/list" } } } }, "$ref": "#/$defs/list" });
-    let inline = json!({ "properties": { "port": { "type": "integer" } } });
+    let inline =
+        json!({ "properties": { "port": { "type": "integer" } }, "additionalProperties": false });
     let (wide, narrow) = (
         named(json!({ "type": "number" })),
         named(json!({ "type": "integer" })),
@@ -208,6 +273,416 @@ fn references_are_followed_wherever_they_lead() {
     assert_eq!(found, ["b.x"]);
 }
 
+/// Each row has a value that was allowed and is refused now; a validator is the judge.
+#[test]
+#[expect(clippy::too_many_lines, reason = "a row for each way")]
+fn what_other_keywords_said_of_a_value_counts() {
+    let with = |base: &Value, more: Value| {
+        let mut schema = base.clone();
+        let (Some(schema_table), Value::Object(more)) = (schema.as_object_mut(), more) else {
+            panic!("schemas are tables");
+        };
+        schema_table.extend(more);
+        schema
+    };
+    let a = json!({ "properties": { "a": { "type": "string" } } });
+    let int_a = json!({ "properties": { "a": { "type": "integer" } } });
+    let only_a = json!({ "allOf": [a], "unevaluatedProperties": false });
+    let conditional = json!({ "properties": { "a": {} }, "if": { "required": ["b"] } });
+    let either = json!({ "anyOf": [{ "properties": { "a": {} }, "required": ["a"] }, { "properties": { "b": {} } }], "unevaluatedProperties": false });
+    let named = |definition: Value| json!({ "$ref": "#/$defs/it", "$defs": { "it": definition }, "unevaluatedProperties": false });
+    let rows = [
+        // What unevaluated… speaks of is decided by everything beside it.
+        (
+            &only_a,
+            json!({ "allOf": [{}], "unevaluatedProperties": false }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &only_a,
+            json!({ "allOf": [a], "additionalProperties": false }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "unevaluatedProperties": { "type": "string" }, "allOf": [int_a] }),
+            json!({ "additionalProperties": { "type": "string" }, "allOf": [int_a] }),
+            json!({ "a": 1 }),
+        ),
+        (
+            &either,
+            json!({ "anyOf": [{ "required": ["a"] }, { "properties": { "b": {} } }], "unevaluatedProperties": false }),
+            json!({ "a": 1, "b": 1 }),
+        ),
+        (&named(a.clone()), named(json!({})), json!({ "a": "x" })),
+        (
+            &a,
+            with(
+                &json!({ "allOf": [a] }),
+                json!({ "unevaluatedProperties": false }),
+            ),
+            json!({ "b": 1 }),
+        ),
+        (
+            &json!({ "prefixItems": [{}], "unevaluatedItems": { "type": "string" } }),
+            json!({ "allOf": [{ "prefixItems": [{}] }], "unevaluatedItems": false }),
+            json!([1, "x"]),
+        ),
+        (
+            &json!({ "allOf": [{ "prefixItems": [{}, {}] }], "unevaluatedItems": false }),
+            json!({ "allOf": [{ "prefixItems": [{}] }], "unevaluatedItems": false }),
+            json!([1, 2]),
+        ),
+        (
+            &json!({ "contains": { "type": "string" }, "unevaluatedItems": { "type": "null" } }),
+            json!({ "contains": { "const": "x" }, "minContains": 0, "unevaluatedItems": { "type": "null" } }),
+            json!(["y"]),
+        ),
+        (
+            &json!({ "items": { "type": "string" } }),
+            json!({ "prefixItems": [{}], "allOf": [{}], "unevaluatedItems": { "const": "x" } }),
+            json!(["y", "y"]),
+        ),
+        // A named option is held to what was said of it in other places.
+        (
+            &json!({ "properties": { "a": {} } }),
+            int_a.clone(),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "patternProperties": { "^a": { "type": "string" } } }),
+            with(&int_a, json!({ "patternProperties": { "^a": {} } })),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "patternProperties": { "^a": { "type": "string" } }, "additionalProperties": false }),
+            with(&int_a, json!({ "additionalProperties": false })),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "properties": { "a": {} }, "additionalProperties": false }),
+            json!({ "properties": { "a": {} }, "patternProperties": { "a": { "type": "integer" } }, "additionalProperties": false }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "allOf": [a] }),
+            json!({ "allOf": [a], "properties": { "a": { "const": "y" } } }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "allOf": [{}, a] }),
+            json!({ "allOf": [{ "properties": { "a": { "const": "y" } } }, a] }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "$defs": { "it": a }, "$ref": "#/$defs/it" }),
+            json!({ "$defs": { "it": a }, "$ref": "#/$defs/it", "properties": { "a": { "const": "y" } } }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "$defs": { "it": a, "other": int_a }, "$ref": "#/$defs/it" }),
+            json!({ "$defs": { "it": a, "other": int_a }, "$ref": "#/$defs/other" }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "$defs": { "it": a }, "$ref": "#/$defs/it" }),
+            json!({ "$defs": { "it": int_a }, "$ref": "#/$defs/it" }),
+            json!({ "a": "x" }),
+        ),
+        // Conditions and dependencies ask for more of what is there.
+        (
+            &conditional,
+            with(&conditional, json!({ "then": int_a })),
+            json!({ "a": "x", "b": 1 }),
+        ),
+        (
+            &conditional,
+            with(&conditional, json!({ "else": int_a })),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "if": { "required": ["b"] }, "then": int_a }),
+            json!({ "if": {}, "then": int_a }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "properties": { "a": {} } }),
+            json!({ "properties": { "a": {} }, "dependentSchemas": { "b": int_a } }),
+            json!({ "a": "x", "b": 1 }),
+        ),
+        (
+            &json!({}),
+            json!({ "dependentRequired": { "b": ["a"] } }),
+            json!({ "b": 1 }),
+        ),
+        (
+            &json!({}),
+            json!({ "dependencies": { "b": ["a"] } }),
+            json!({ "b": 1 }),
+        ),
+        (
+            &json!({ "dependencies": { "b": { "$ref": "#/$defs/it" } }, "$defs": { "it": a } }),
+            json!({ "dependencies": { "b": { "$ref": "#/$defs/it" } }, "$defs": { "it": int_a } }),
+            json!({ "a": "x", "b": 1 }),
+        ),
+        (
+            &json!({ "not": int_a }),
+            json!({ "not": {} }),
+            json!({ "a": "x" }),
+        ),
+        (
+            &json!({ "not": { "required": ["a", "b"] } }),
+            json!({ "not": { "required": ["a"] } }),
+            json!({ "a": 1 }),
+        ),
+        // Counting.
+        (
+            &json!({ "contains": { "type": "integer" } }),
+            json!({ "contains": { "const": 1 } }),
+            json!([2]),
+        ),
+        (
+            &json!({ "contains": { "const": 1 }, "maxContains": 1 }),
+            json!({ "contains": { "type": "integer" }, "maxContains": 1 }),
+            json!([1, 2]),
+        ),
+        (
+            &json!({ "contains": { "const": 1 }, "minContains": 0 }),
+            json!({ "contains": { "const": 1 } }),
+            json!([]),
+        ),
+        (
+            &json!({}),
+            json!({ "contains": { "const": 1 }, "minContains": 0, "maxContains": 1 }),
+            json!([1, 1]),
+        ),
+        (
+            &json!({ "contains": { "$ref": "#/$defs/it" }, "maxContains": 1, "$defs": { "it": { "const": 1 } } }),
+            json!({ "contains": { "$ref": "#/$defs/it" }, "maxContains": 1, "$defs": { "it": { "enum": [1, 2] } } }),
+            json!([1, 2]),
+        ),
+        // Numbers, however they are written.
+        (
+            &json!({ "type": "number" }),
+            json!({ "type": "integer" }),
+            json!(1.5),
+        ),
+        (
+            &json!({ "enum": [1.0, 1.5] }),
+            json!({ "type": "integer" }),
+            json!(1.5),
+        ),
+        (
+            &json!({ "enum": [1.0, 2] }),
+            json!({ "enum": [1] }),
+            json!(2),
+        ),
+        (
+            &json!({ "maximum": 9_007_199_254_740_993_u64 }),
+            json!({ "maximum": 9_007_199_254_740_992.0 }),
+            json!(9_007_199_254_740_993_u64),
+        ),
+        (
+            &json!({ "maximum": 2 }),
+            json!({ "maximum": 1.5 }),
+            json!(2),
+        ),
+        (
+            &json!({ "minimum": -2 }),
+            json!({ "minimum": -1.5 }),
+            json!(-2),
+        ),
+        (
+            &json!({ "multipleOf": 2 }),
+            json!({ "multipleOf": 4.0 }),
+            json!(2),
+        ),
+        (
+            &json!({ "type": "integer" }),
+            json!({ "multipleOf": 2 }),
+            json!(1),
+        ),
+        (
+            &json!({ "const": { "a": [1] } }),
+            json!({ "const": { "a": [2] } }),
+            json!({ "a": [1] }),
+        ),
+        (
+            &json!({ "format": "ipv4" }),
+            json!({ "format": "ipv6" }),
+            json!("10.0.0.1"),
+        ),
+        (
+            &json!({ "pattern": "a" }),
+            json!({ "pattern": "^a" }),
+            json!("ba"),
+        ),
+    ];
+    for (old, new, value) in rows {
+        let valid = |schema: &Value| {
+            Schema::new(schema)
+                .unwrap_or_else(|e| panic!("{schema}: {e:?}"))
+                .findings(&value)
+                .is_empty()
+        };
+        assert!(
+            valid(old) && !valid(&new),
+            "the row shows nothing: {old} to {new}"
+        );
+        assert!(!narrower(old, &new).is_empty(), "{old} to {new}");
+    }
+}
+
+/// The same said otherwise, or more allowed than before.
+#[test]
+fn what_is_only_written_otherwise_is_not_narrower() {
+    let port = json!({ "type": "integer", "maximum": 80 });
+    let a = json!({ "properties": { "a": port } });
+    let tree = |name: &str, leaf: &str| {
+        let reference = format!("#/$defs/{name}");
+        json!({ "$ref": reference, "$defs": { name: { "anyOf": [{ "type": leaf }, { "type": "array", "items": { "$ref": reference } }] } } })
+    };
+    for (old, new) in [
+        (json!({ "type": "integer" }), json!({ "type": "number" })),
+        (json!({ "type": "integer" }), json!({ "multipleOf": 1.0 })),
+        (
+            json!({ "enum": [1.0, 2] }),
+            json!({ "type": "integer", "enum": [1, 2, 3] }),
+        ),
+        (json!({ "maximum": 1 }), json!({ "maximum": 1.5 })),
+        (
+            json!({ "type": "string" }),
+            json!({ "anyOf": [{ "type": "string" }, { "type": "null" }] }),
+        ),
+        // A definition that is renamed, or written where it is used.
+        (tree("node", "string"), tree("tree", "string")),
+        (tree("node", "integer"), tree("node", "number")),
+        (
+            json!({ "allOf": [a, { "maxProperties": 3 }] }),
+            json!({ "$ref": "#/$defs/a", "maxProperties": 3, "$defs": { "a": a } }),
+        ),
+        (
+            json!({ "$ref": "#/$defs/a", "maxProperties": 3, "$defs": { "a": a } }),
+            a.clone(),
+        ),
+        (
+            json!({ "$ref": "#/$defs/a", "unevaluatedProperties": false, "$defs": { "a": a } }),
+            json!({ "$ref": "#/$defs/b", "unevaluatedProperties": false, "$defs": { "b": { "properties": { "a": port, "b": port } } } }),
+        ),
+        (
+            json!({ "properties": { "a": port }, "additionalProperties": false }),
+            json!({ "properties": { "a": port }, "patternProperties": { "^x-": { "type": "string" } }, "additionalProperties": false }),
+        ),
+        (
+            json!({ "patternProperties": { "^a": port }, "additionalProperties": false }),
+            json!({ "properties": { "a": port }, "patternProperties": { "^a": {} }, "additionalProperties": false }),
+        ),
+        (
+            json!({}),
+            json!({ "contains": { "const": 1 }, "minContains": 0 }),
+        ),
+    ] {
+        assert_eq!(narrower(&old, &new), Vec::<String>::new(), "{old} to {new}");
+    }
+}
+
+#[test]
+fn an_option_that_goes_is_told_even_if_nothing_refuses_it() {
+    let described = |options: &[&str]| {
+        let options: Map<String, Value> = options
+            .iter()
+            .map(|name| ((*name).into(), json!({ "properties": { "in": {} } })))
+            .collect();
+        json!({ "properties": options })
+    };
+    let removed = ": what a site sets there has no effect any more";
+    assert_eq!(
+        narrower(&described(&["a", "b"]), &described(&["a"])),
+        [format!("b is removed{removed}")],
+        "what lies inside of it goes without saying"
+    );
+    assert_eq!(
+        narrower(&described(&["a"]), &json!({})),
+        [format!("a is removed{removed}")]
+    );
+    let inside = json!({ "properties": { "a": {} } });
+    assert_eq!(
+        narrower(&described(&["a"]), &inside),
+        [format!("a.in is removed{removed}")]
+    );
+    // What is described in another place is still there.
+    let moved = json!({ "$ref": "#/$defs/it", "$defs": { "it": described(&["a", "b"]) } });
+    assert_eq!(
+        narrower(&described(&["a", "b"]), &moved),
+        Vec::<String>::new()
+    );
+    let list = |items: Value| json!({ "items": items });
+    assert_eq!(
+        narrower(&list(described(&["a"])), &list(json!({}))),
+        [format!("*.a is removed{removed}")]
+    );
+}
+
+/// Schemas as large as a file may be, and made to take long.
+#[test]
+fn no_comparison_takes_long() {
+    let numbers = |from: u64| (from..from + 100_000).map(Value::from).collect::<Vec<_>>();
+    let many = |schema: Value| json!({ "allOf": vec![schema; 50_000] });
+    let named = |n: usize| {
+        let names = (0..n).map(|i| (format!("option{i}"), json!({ "type": "string" })));
+        json!({ "properties": names.collect::<Map<_, _>>() })
+    };
+    let chain = |leaf: &str| {
+        let defs = (0..40).map(|i| {
+            let next = json!({ "$ref": format!("#/$defs/d{}", i + 1) });
+            (
+                format!("d{i}"),
+                json!({ "properties": { "a": next, "b": next } }),
+            )
+        });
+        let mut defs: Map<_, _> = defs.collect();
+        defs.insert("d40".into(), json!({ "type": leaf }));
+        json!({ "$ref": "#/$defs/d0", "$defs": defs })
+    };
+    let mut deep = json!({ "type": "string" });
+    for i in 0..60 {
+        deep = json!({ "properties": { "a": deep }, "not": { "required": [i.to_string()] } });
+    }
+    let patterns = |n: usize| {
+        let patterns = (0..n).map(|i| (format!("^x{i}(a|b)*$"), json!({ "type": "string" })));
+        json!({ "patternProperties": patterns.collect::<Map<_, _>>() })
+    };
+    let itself = json!({ "allOf": [{ "$ref": "#" }, { "not": { "$ref": "#" } }], "anyOf": [{ "$ref": "#" }] });
+    let begin = std::time::Instant::now();
+    for (old, new) in [
+        (
+            json!({ "enum": numbers(0) }),
+            json!({ "enum": numbers(50_000) }),
+        ),
+        (many(json!(true)), many(json!(false))),
+        (many(json!({ "minimum": 1 })), many(json!({ "minimum": 2 }))),
+        (named(20_000), named(19_999)),
+        (chain("string"), chain("integer")),
+        (deep.clone(), json!({ "properties": { "a": deep } })),
+        (named(5000), patterns(5000)),
+        (
+            itself.clone(),
+            json!({ "allOf": [itself.clone()], "maximum": 1 }),
+        ),
+    ] {
+        let found = narrower(&old, &new);
+        assert!(
+            !found.is_empty() && found.len() <= TOLD + 2,
+            "{}",
+            found.len()
+        );
+    }
+    assert!(
+        begin.elapsed() < std::time::Duration::from_secs(30),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
 #[test]
 fn what_is_too_intricate_is_said_to_be_narrower() {
     let nested = |leaf: &str| {
@@ -221,190 +696,4 @@ fn what_is_too_intricate_is_said_to_be_narrower() {
     let found = narrower(&nested("string"), &nested("number"));
     assert!(!found.is_empty());
     assert!(begin.elapsed() < std::time::Duration::from_secs(10));
-}
-
-/// Schemas that the generated values below meet now and then.
-fn schema() -> impl Strategy<Value = Value> {
-    let numbers = -1..3_i64;
-    let leaf = prop_oneof![
-        Just(json!({})),
-        Just(json!(true)),
-        select(vec![
-            "integer", "number", "string", "object", "array", "null"
-        ])
-        .prop_map(|t| json!({ "type": t })),
-        vec(
-            select(vec![json!(0), json!(1.0), json!("a"), json!(null)]),
-            1..4
-        )
-        .prop_map(|values| json!({ "enum": values })),
-        (numbers.clone(), 0..4_i64)
-            .prop_map(|(low, more)| json!({ "minimum": low, "maximum": low + more })),
-        numbers
-            .clone()
-            .prop_map(|low| json!({ "type": "integer", "exclusiveMinimum": low })),
-        (0..3_u8).prop_map(|length| json!({ "type": "string", "maxLength": length })),
-        Just(json!({ "type": "string", "pattern": "^a" })),
-        Just(json!({ "multipleOf": 2 })),
-    ];
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        let options = vec((select(vec!["a", "b"]), inner.clone()), 0..3).prop_map(|options| {
-            options
-                .into_iter()
-                .map(|(k, v)| (k.to_owned(), v))
-                .collect::<Map<_, _>>()
-        });
-        let object = (
-            options,
-            vec(select(vec!["a", "b"]), 0..2),
-            proptest::option::of(inner.clone()),
-            any::<bool>(),
-        );
-        prop_oneof![
-            object.prop_map(|(options, mut required, rest, closed)| {
-                required.dedup();
-                let mut schema =
-                    json!({ "type": "object", "properties": options, "required": required });
-                match rest {
-                    Some(rest) => schema["additionalProperties"] = rest,
-                    None if closed => schema["additionalProperties"] = false.into(),
-                    None => {}
-                }
-                schema
-            }),
-            (inner.clone(), vec(inner.clone(), 0..2)).prop_map(|(items, mut first)| {
-                if first.is_empty() {
-                    return json!({ "items": items });
-                }
-                first.truncate(1);
-                json!({ "prefixItems": first, "items": items })
-            }),
-            vec(inner.clone(), 1..3).prop_map(|parts| json!({ "allOf": parts })),
-            vec(inner.clone(), 1..3).prop_map(|parts| json!({ "anyOf": parts })),
-            vec(inner.clone(), 1..3).prop_map(|parts| json!({ "oneOf": parts })),
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| json!({ "if": a, "then": b })),
-            inner.prop_map(|part| json!({ "not": part })),
-        ]
-    })
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    let leaf = select(vec![
-        json!(null),
-        json!(-1),
-        json!(0),
-        json!(1),
-        json!(1.5),
-        json!(4),
-        json!(""),
-        json!("a"),
-        json!("bbb"),
-    ]);
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        prop_oneof![
-            vec((select(vec!["a", "b", "c"]), inner.clone()), 0..3).prop_map(|options| {
-                Value::Object(
-                    options
-                        .into_iter()
-                        .map(|(k, v)| (k.to_owned(), v))
-                        .collect(),
-                )
-            }),
-            vec(inner, 0..3).prop_map(Value::Array),
-        ]
-    })
-}
-
-/// Asks for more in one of several ways.
-fn narrow(schema: &Value, way: usize) -> Value {
-    let more = [
-        json!({ "required": ["new"] }),
-        json!({ "maxProperties": 0, "minProperties": 1 }),
-        json!({ "pattern": "^new$" }),
-        json!({ "minimum": 1000 }),
-        json!({ "const": "new" }),
-        json!({ "maxItems": 0, "minItems": 1 }),
-        json!({ "not": { "type": ["string", "number"] } }),
-    ];
-    let parts = match schema {
-        Value::Object(keywords) if keywords.contains_key("allOf") => {
-            let mut schema = schema.clone();
-            if let Some(parts) = schema["allOf"].as_array_mut() {
-                parts.push(more[way % more.len()].clone());
-            }
-            return schema;
-        }
-        Value::Object(keywords) => keywords.clone(),
-        _ => Map::new(),
-    };
-    let mut narrow = parts;
-    narrow.insert("allOf".into(), json!([more[way % more.len()]]));
-    Value::Object(narrow)
-}
-
-/// `schema` with one of the schemas inside of it replaced, or itself.
-fn replaced(schema: &Value, other: &Value, at: &mut usize) -> Value {
-    if *at == 0 {
-        *at = usize::MAX;
-        return other.clone();
-    }
-    *at = at.saturating_sub(usize::from(*at != usize::MAX));
-    let Value::Object(keywords) = schema else {
-        return schema.clone();
-    };
-    let keywords = keywords.iter().map(|(keyword, value)| {
-        let value = match (keyword.as_str(), value) {
-            ("properties", Value::Object(options)) => {
-                let options = options.iter();
-                Value::Object(
-                    options
-                        .map(|(k, v)| (k.clone(), replaced(v, other, at)))
-                        .collect(),
-                )
-            }
-            ("allOf" | "anyOf" | "oneOf" | "prefixItems", Value::Array(parts)) => {
-                Value::Array(parts.iter().map(|part| replaced(part, other, at)).collect())
-            }
-            ("items" | "not" | "if" | "then" | "additionalProperties", part) => {
-                replaced(part, other, at)
-            }
-            _ => value.clone(),
-        };
-        (keyword.clone(), value)
-    });
-    Value::Object(keywords.collect())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn a_schema_is_not_narrower_than_itself(schema in schema()) {
-        prop_assert_eq!(compare(&schema, &schema.clone(), &json!({})), []);
-        // Nor if it is written otherwise.
-        let named = json!({ "$defs": { "it": schema }, "$ref": "#/$defs/it" });
-        prop_assert_eq!(narrower(&schema, &named), Vec::<String>::new());
-    }
-
-    #[test]
-    fn narrowing_is_always_seen_and_widening_never(schema in schema(), way in 0..7_usize) {
-        // What accepts nothing cannot be narrowed: a part such as `{"not": {}}` already says what would be added.
-        let parts = schema["allOf"].as_array();
-        prop_assume!(!parts.is_some_and(|parts| parts.iter().any(|part| part.get("not").is_some())));
-        let narrow = narrow(&schema, way);
-        prop_assert!(!narrower(&schema, &narrow).is_empty(), "{} to {}", schema, narrow);
-        prop_assert_eq!(narrower(&narrow, &schema), Vec::<String>::new());
-    }
-
-    /// The judge is a validator: what satisfied the old schema and does not satisfy the new one.
-    #[test]
-    fn whatever_is_refused_now_was_said_to_be_narrower(old in schema(), other in schema(), at in 0..6_usize, value in value()) {
-        let mut at = at;
-        let new = replaced(&old, &other, &mut at);
-        let valid = |schema: &Value| Schema::new(schema).unwrap_or_else(|e| panic!("{e:?}")).findings(&value).is_empty();
-        let differences = compare(&old, &new, &json!({}));
-        // Nothing described a new option before, so nobody was told to set it.
-        let judged = !differences.iter().any(|d| d.narrower || d.what == "is new");
-        prop_assert!(!(judged && valid(&old) && !valid(&new)), "{} to {}: {}", old, new, value);
-    }
 }
