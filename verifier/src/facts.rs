@@ -235,7 +235,7 @@ impl Facts {
             return Err(Error::new(Code::LimitExceeded, "facts", detail));
         }
         let facts: Self = json::from_slice(bytes)
-            .map_err(|e| Error::new(Code::BadMetadata, "facts", explain(bytes, &e)))?;
+            .map_err(|e| Error::new(Code::BadMetadata, "facts", printable(&explain(bytes, &e))))?;
         if facts.format != FORMAT {
             let detail = format!("has format {}, this program reads {FORMAT}", facts.format);
             return Err(Error::new(Code::UnsupportedFormat, "facts", detail));

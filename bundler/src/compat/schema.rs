@@ -416,14 +416,13 @@ impl<'v> Comparison<'v> {
     /// Whether a pattern matches the name of an option; also if nobody can tell.
     fn matches(&mut self, pattern: &'v str, option: &str) -> bool {
         self.spend(1 + option.len() / 64);
-        let compiled = match self.patterns.get(pattern) {
-            Some(known) => known.clone(),
-            None => {
-                let compiled = self.spend(COMPILE).then(|| Pattern::new(pattern));
-                let compiled = compiled.flatten().map(Rc::new);
-                self.patterns.insert(pattern, compiled.clone());
-                compiled
-            }
+        let compiled = if let Some(known) = self.patterns.get(pattern) {
+            known.clone()
+        } else {
+            let compiled = self.spend(COMPILE).then(|| Pattern::new(pattern));
+            let compiled = compiled.flatten().map(Rc::new);
+            self.patterns.insert(pattern, compiled.clone());
+            compiled
         };
         compiled.is_none_or(|pattern| pattern.matches(option))
     }
@@ -604,14 +603,14 @@ impl<'v> Comparison<'v> {
     /// Whether all that `before` of the old document allows is allowed by `now` of the new one, for certain.
     fn is_wider(&mut self, before: &'v Value, now: &'v Value) -> bool {
         self.apart(self.old, self.new, |other| {
-            other.pair(before, now, "", None)
+            other.pair(before, now, "", None);
         })
     }
 
     /// The same for a schema of the new document and one of the old.
     fn is_wider_back(&mut self, now: &'v Value, before: &'v Value) -> bool {
         self.apart(self.new, self.old, |other| {
-            other.pair(now, before, "", None)
+            other.pair(now, before, "", None);
         })
     }
 

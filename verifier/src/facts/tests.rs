@@ -211,6 +211,11 @@ fn everything_that_is_wrong_with_facts_is_told_by_its_key() {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert!(!told.contains("pins[0]"), "{told}");
+    let told = Facts::parse(br#"{"format":1,"a\u001b[2J":1}"#).unwrap_err();
+    assert!(
+        told.to_string().contains("a\\u{1b}[2J: unknown field"),
+        "{told}"
+    );
     let many = format!(r#"{{"format":1,"pins":[{}]}}"#, ["7"; 100].join(","));
     let told = Facts::parse(many.as_bytes()).unwrap_err().to_string();
     assert!(told.ends_with("; and more") && told.len() < 5000, "{told}");

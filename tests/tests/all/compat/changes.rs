@@ -68,6 +68,53 @@ fn a_mode_that_is_dropped_needs_a_major_release() {
     assert_eq!(codes, ["counter-not-higher", "version-not-higher"]);
 }
 
+/// Bundles say each of its own mode; all that are named count together.
+#[test]
+fn a_mode_that_only_a_bundle_before_had_is_dropped_too() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let before = old().field("modes = [\"edge\", \"on-prem\"]");
+    let before = before.write(&sandbox, "old");
+    let out = sandbox.join("old-{mode}.bundle");
+    vendor.build_command(&before, &out).run().ok();
+    let [edge, on_prem] =
+        ["edge", "on-prem"].map(|mode| sandbox.join(format!("old-{mode}.bundle")));
+    let check = |draft: Draft, name: &str, previous: &[&std::path::PathBuf]| {
+        let definition = draft.write(&sandbox, name);
+        let bundler = sandbox.program("sealift-bundler");
+        let mut check = args![
+            "check",
+            definition,
+            "--root",
+            vendor.root(),
+            "--output",
+            "json"
+        ]
+        .to_vec();
+        for previous in previous {
+            check.extend(args!["--previous", previous]);
+        }
+        bundler.args(check).run()
+    };
+    let one = |version| Draft::new(version, 2).field("modes = [\"edge\"]");
+    let both = [&edge, &on_prem];
+    let said = check(one("2.5.0"), "minor", &both).fails_with("definition-invalid");
+    let problems = said.json()["problems"].clone();
+    assert_eq!(problems[0]["code"], "release-type-too-low", "{problems:#}");
+    let message = problems[0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("mode on-prem is dropped (breaking)"),
+        "{message}"
+    );
+    check(one("3.0.0"), "major", &both).ok();
+    check(one("2.4.1"), "patch", &both[..1]).ok();
+    let two = Draft::new("2.4.1", 2).field("modes = [\"edge\", \"on-prem\"]");
+    check(two, "same", &both).ok();
+    // One bundle is missing, and nobody can tell.
+    let two = Draft::new("2.4.1", 2).field("modes = [\"edge\", \"on-prem\"]");
+    check(two, "missing", &both[..1]).fails_with("previous-mismatch");
+}
+
 #[test]
 fn options_of_open_schemas_are_promises_too() {
     let open = |port: serde_json::Value| json!({ "properties": { "port": port, "host": {} } });
