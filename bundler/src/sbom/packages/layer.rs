@@ -334,7 +334,10 @@ struct Scan {
 impl Scan {
     fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<()> {
         let kind = entry.header().entry_type();
-        if kind.is_dir() || kind.is_pax_global_extensions() {
+        // Before there was an entry type for folders, their names ended so (Unix V7); runtimes know that.
+        let untyped = entry.header().as_old().linkflag == [0];
+        let folder = kind.is_dir() || untyped && entry.path_bytes().ends_with(b"/");
+        if folder || kind.is_pax_global_extensions() {
             return Ok(());
         }
         let sparse = match entry.pax_extensions()? {

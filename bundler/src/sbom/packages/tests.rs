@@ -540,6 +540,22 @@ fn all_of_a_compressed_layer_is_checked() {
     assert_eq!(purls(vec![image(&[parts])]), ["pkg:npm/a@1"]);
 }
 
+/// Taken for a file, it would cover what lies in it.
+#[test]
+fn a_folder_of_an_old_archive_is_one() {
+    let lower = tar_of(&[("app/node_modules/a/package.json", Has::File(MANIFEST))]);
+    for (kind, seen) in [(0, true), (b'0', false)] {
+        let mut header = tar::Header::new_old();
+        header.as_old_mut().name[..4].copy_from_slice(b"app/");
+        header.as_old_mut().linkflag = [kind];
+        header.set_size(0);
+        header.set_cksum();
+        let upper = [header.as_bytes().as_slice(), &[0; 1024]].concat();
+        let found = purls(vec![image(&[lower.clone(), upper])]);
+        assert_eq!(!found.is_empty(), seen, "{kind}");
+    }
+}
+
 #[test]
 fn all_platforms_of_an_index_and_no_attestations() {
     let apk = |arch: &str| {
