@@ -65,7 +65,7 @@ impl Inventories {
         Self((0..plans).map(|_| OnceLock::new()).collect())
     }
 
-    /// Makes the [`inventory`] of each plan.
+    /// Finds the packages of each plan, and all that is wrong with them.
     pub fn find(
         &self,
         plans: &[Plan],
