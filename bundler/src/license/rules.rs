@@ -166,13 +166,18 @@ impl LicenseRules {
     /// image in its capability.
     pub fn check_package(&self, package: &FoundPackage, at: &Place) -> Option<Problem> {
         let is_own = |of: &Subject| of.is_package(&package.purl);
+        // The same package may lie elsewhere, with another license.
+        let subject = match package.path.as_str() {
+            "" => package.purl.clone(),
+            path => format!("{} in {path}", package.purl),
+        };
         let Some(license) = &package.license else {
-            let message = format!("{} has no known license", package.purl);
+            let message = format!("{subject} has no known license");
             return self.unknown(&message, is_own, at);
         };
         match self.refused(license, is_own) {
             Ok(None) => None,
-            Ok(Some(refused)) => Some(refusal(at, &package.purl, license, &refused)),
+            Ok(Some(refused)) => Some(refusal(at, &subject, license, &refused)),
             Err(wrong) => Some(Problem::new(at, Code::LicenseInvalid, wrong.message)),
         }
     }

@@ -479,9 +479,9 @@ fn all_licenses_that_are_refused_are_told_in_one_run() {
         let said = program.run().fails_with("definition-invalid");
         for part in [
             "core/full has the license GPL-2.0-only",
-            "pkg:npm/isc@1.0.0 has the license ISC",
+            "pkg:npm/isc@1.0.0 in node_modules/isc/package.json has the license ISC",
             "core/lite has no license",
-            "pkg:npm/agpl@1.0.0 has the license AGPL-3.0-only",
+            "pkg:npm/agpl@1.0.0 in node_modules/agpl/package.json has the license AGPL-3.0-only",
             "4 problems found",
         ] {
             assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
