@@ -529,10 +529,10 @@ impl<'a> Why<'a> {
             .filter(|difference| difference.name != name.as_str() && difference.moves())
             .map(crate::lock::Difference::sentence)
             .collect();
-        let more = others.len().saturating_sub(OTHERS);
+        let rest = others.len().saturating_sub(OTHERS);
         let mut because: Vec<String> = others.into_iter().take(OTHERS).collect();
-        if more > 0 {
-            because.push(format!("and {more} more"));
+        if rest > 0 {
+            because.push(format!("and {rest} more"));
         }
         Reason {
             because,

@@ -390,15 +390,12 @@ impl Definitions {
             pins
         };
         let release = &self.release;
-        match level {
-            Level::Suite => {
-                let suites = with(&release.suites);
-                self.resolve_pins(mode, preferred, &suites, &release.capabilities)
-            }
-            _ => {
-                let capabilities = with(&release.capabilities);
-                self.resolve_pins(mode, preferred, &release.suites, &capabilities)
-            }
+        if level == Level::Suite {
+            let suites = with(&release.suites);
+            self.resolve_pins(mode, preferred, &suites, &release.capabilities)
+        } else {
+            let capabilities = with(&release.capabilities);
+            self.resolve_pins(mode, preferred, &release.suites, &capabilities)
         }
     }
 

@@ -331,9 +331,9 @@ impl<'s, 'a> Chosen<'s, 'a> {
             return false;
         }
         self.running.values().all(|(_, entry)| {
-            let requires = entry.definition.requires.iter();
-            let mut required = requires.filter(|(other, _)| other == name);
-            required.all(|(_, range)| meets(&range.value, candidate.0))
+            let requires = &entry.definition.requires;
+            let mut here = requires.iter().filter(|(other, _)| other == name);
+            here.all(|(_, range)| meets(&range.value, candidate.0))
         })
     }
 

@@ -171,8 +171,8 @@ impl<'a> Space<'a> {
         });
         space.named = named.collect();
         // A capability is two packages, and what a suite lists may be one more.
-        let names = space.suites.len() + 2 * space.capabilities.len() + space.listings().count();
-        space.most = u32::try_from(names)
+        let packages = space.suites.len() + 2 * space.capabilities.len() + space.listings().count();
+        space.most = u32::try_from(packages)
             .unwrap_or(u32::MAX)
             .saturating_add(DETOURS);
         space.watched = space.watch();

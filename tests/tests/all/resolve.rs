@@ -6,7 +6,7 @@ mod messages;
 mod sources;
 mod why;
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use sealift_tests::{
     program::Outcome,
@@ -445,21 +445,19 @@ fn what_is_withdrawn_and_pinned_says_so() {
 #[test]
 fn a_riddle_ends() {
     let catalog = Catalog::new("");
-    let names: Vec<String> = (0..10).map(|n| format!("p/c{n}")).collect();
+    let names: [String; 10] = std::array::from_fn(|n| format!("p/c{n}"));
     for name in &names {
         for version in 0..9 {
             let others = names.iter().filter(|other| *other != name);
-            let conflicts: String = others
-                .map(|other| format!("\"{other}\" = \"=1.{version}.0\"\n"))
-                .collect();
+            let mut conflicts = String::new();
+            for other in others {
+                let _ = writeln!(conflicts, "\"{other}\" = \"=1.{version}.0\"");
+            }
             let id = format!("{name} 1.{version}.0");
             catalog.capability(&id, &format!("[conflicts]\n{conflicts}"));
         }
     }
-    let pins: String = names
-        .iter()
-        .map(|name| format!("\"{name}\" = \"*\"\n"))
-        .collect();
+    let pins = names.map(|name| format!("\"{name}\" = \"*\"\n")).concat();
     catalog.release(&format!("[capabilities]\n{pins}"));
     let said = catalog.run(&["resolve", "acme-2.5.0.toml"]);
     let said = said.fails_with("definition-invalid");

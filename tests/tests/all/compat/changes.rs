@@ -248,8 +248,8 @@ fn a_schema_behind_a_link_is_compared() {
     let before = write(old(), "old", port(80), "real.json");
     let after = write(new(), "new", port(79), "../v1/real.json");
     let vendor = Vendor::new(&sandbox);
-    let bundles = [vendor.build(&before), vendor.build(&after)];
-    for (before, after) in [(&before, &after), (&bundles[0], &bundles[1])] {
+    let (old_bundle, new_bundle) = (vendor.build(&before), vendor.build(&after));
+    for (before, after) in [(&before, &after), (&old_bundle, &new_bundle)] {
         let bundler = vendor.sandbox.program("sealift-bundler");
         let compat = args![
             "compat",
@@ -306,8 +306,9 @@ fn the_clock_does_not_decide_what_is_compared() {
     .enumerate()
     {
         let out = sandbox.join(format!("new-{i}.bundle"));
-        let build = vendor.build_command(&after, &out);
-        build.args(args!["--previous", before]).at(time).run().ok();
+        let following = args!["--previous", before];
+        let command = vendor.build_command(&after, &out).args(following);
+        command.at(time).run().ok();
         built.push(sealift_tests::sandbox::read(&out));
         let bundler = sandbox.program("sealift-bundler");
         let compat = args!["compat", before, after, "--root", vendor.root()];

@@ -381,7 +381,7 @@ fn each_definition_has_a_lock_of_its_own() {
     for name in ["acme-2.5.0", "acme-2.5.1"] {
         fs::write(catalog.sandbox.join(name), &text).unwrap();
         catalog.run(&["resolve", name]).ok();
-        assert!(catalog.sandbox.join(&format!("{name}.lock")).exists());
+        assert!(catalog.sandbox.join(format!("{name}.lock")).exists());
     }
     assert!(!catalog.sandbox.join("acme-2.5.lock").exists());
 }

@@ -451,7 +451,7 @@ fn what_lies_in_the_wrong_place_of_a_catalog_is_told() {
     }
     catalog.sandbox.write("elsewhere/capability.toml", text);
     let link = |target: &str, path: &str| {
-        std::os::unix::fs::symlink(target, catalog.sandbox.join(&at(path))).unwrap();
+        std::os::unix::fs::symlink(target, catalog.sandbox.join(at(path))).unwrap();
     };
     link("nowhere", "capabilities/a/x/3.0.0");
     link("../../../../elsewhere", "capabilities/a/x/2.0.0");
