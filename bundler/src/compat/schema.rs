@@ -105,7 +105,7 @@ struct Comparison<'v> {
     old: Screen<'v>,
     new: Screen<'v>,
     /// What was compared, or is being compared: it need not be again.
-    seen: HashSet<(Pair, Option<String>)>,
+    seen: HashSet<Pair>,
     /// What is being compared, also by those that this comparison is a part of: schemas that hold themselves end here.
     around: Vec<Pair>,
     /// Compiled patterns of the names of options.
@@ -113,6 +113,8 @@ struct Comparison<'v> {
     /// The options of the old document, where others are new rather than restricted. Nothing where the place of what is
     /// compared is not known, or where less may mean that more is allowed.
     described: Option<Rc<Options>>,
+    /// How many options were new.
+    excused: usize,
     left: usize,
     found: Vec<Difference>,
 }
@@ -130,6 +132,7 @@ impl<'v> Comparison<'v> {
             around: Vec::new(),
             patterns: HashMap::new(),
             described: None,
+            excused: 0,
             left,
             found: Vec::new(),
         }
@@ -174,18 +177,21 @@ impl<'v> Comparison<'v> {
             return self.note(at, "is not allowed any more");
         }
         let seen = (address(old), address(new), defaults.map(address));
-        // What is new depends on the place.
-        let place = self.described.is_some().then(|| at.to_owned());
-        if self.around.contains(&seen) || !self.seen.insert((seen, place)) {
+        if self.around.contains(&seen) || !self.seen.insert(seen) {
             return;
         }
         if self.around.len() >= DEPTH {
             self.left = 0;
             return;
         }
+        let excused = self.excused;
         self.around.push(seen);
         self.conjunctions(old, new, at, defaults);
         self.around.pop();
+        if self.excused != excused {
+            // What is new here may not be elsewhere.
+            self.seen.remove(&seen);
+        }
     }
 
     fn conjunctions(&mut self, old: &'v Value, new: &'v Value, at: &str, defaults: Option<&Value>) {
@@ -590,7 +596,9 @@ impl<'v> Comparison<'v> {
         let Some(described) = self.described.clone() else {
             return false;
         };
-        self.spend(1 + described.len() / 16) && !described.has(at)
+        let is_new = self.spend(1 + described.len() / 16) && !described.has(at);
+        self.excused += usize::from(is_new);
+        is_new
     }
 
     /// Compares what lies at a place that cannot be named: every option may be known there.

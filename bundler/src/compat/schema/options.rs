@@ -20,8 +20,9 @@ pub(super) struct Options {
     others: BTreeSet<String>,
     schemas: usize,
     bytes: usize,
-    /// The schemas that lie around the one that is looked at: one that holds itself says nothing new.
-    around: Vec<usize>,
+    /// The schemas that lie around the one that is looked at, with the lengths of their pointers: one that holds itself
+    /// says nothing new.
+    around: Vec<(usize, usize)>,
 }
 
 impl Options {
@@ -65,8 +66,9 @@ impl Options {
         let Value::Object(keywords) = schema else {
             return Some(());
         };
-        if self.around.contains(&address(schema)) {
-            self.others.insert(at.to_owned());
+        let mut around = self.around.iter();
+        if let Some((_, end)) = around.find(|(other, _)| *other == address(schema)) {
+            self.others.insert(at[..*end].to_owned());
             return Some(());
         }
         self.schemas += 1;
@@ -74,7 +76,7 @@ impl Options {
         if self.schemas > SCHEMAS || self.bytes > BYTES || self.around.len() > DEPTH {
             return None;
         }
-        self.around.push(address(schema));
+        self.around.push((address(schema), at.len()));
         let done = self.inside(document, keywords, at);
         self.around.pop();
         done

@@ -234,6 +234,12 @@ fn a_new_option_restricts_nothing_if_nothing_described_it() {
             ),
             node(&json!({ "properties": { "child": int_a }, "allOf": [any_a] })),
         ),
+        (
+            node(&json!({ "properties": { "child": { "$ref": "#/$defs/node" } } })),
+            node(
+                &json!({ "properties": { "child": { "$ref": "#/$defs/node" }, "a": { "type": "integer" } } }),
+            ),
+        ),
         // Where less is asked of something, more is asked of the whole.
         (json!({ "not": int_a }), json!({ "not": {} })),
         (

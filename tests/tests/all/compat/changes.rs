@@ -145,8 +145,8 @@ fn options_of_open_schemas_are_promises_too() {
             "added, some values",
             was(&without, ""),
             is(&number, ""),
-            Some("major"),
-            &["configuration", "configuration"],
+            Some("minor"),
+            &["configuration"],
         ),
         (
             "given a type",
