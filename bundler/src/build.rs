@@ -136,14 +136,22 @@ pub fn build(
             if missing > 0 {
                 return Ok(Attempt::NeedsRoom(missing));
             }
-            let digests = pack_digests(file, &packed, &tools)?;
-            let (statements, head) = signing.head(&packed, &digests, room.bytes)?;
-            file.write_all_at(&head, 0)
-                .map_err(|e| Error::io("the new bundle", e))?;
+            let (digests, mut statements) = std::thread::scope(|scope| {
+                // What was learned of files is true whatever becomes of the bundle.
+                scope.spawn(|| cache.save_files());
+                let digests = pack_digests(file, &packed, &tools)?;
+                let (statements, head) = signing.head(&packed, &digests, room.bytes)?;
+                file.write_all_at(&head, 0)
+                    .map_err(|e| Error::io("the new bundle", e))?;
+                Ok::<_, Error>((digests, statements))
+            })?;
+            let members = written(&packed, &digests);
+            let missing = signing.check(&path, &mut statements, &packed.trees, &members)?;
             Ok(Attempt::Written(Box::new(Written {
-                members: written(&packed, &digests),
                 packed,
+                members,
                 statements,
+                missing,
             })))
         })
     };
@@ -174,20 +182,12 @@ pub fn build(
     let Written {
         packed,
         members,
-        mut statements,
+        statements,
+        missing,
     } = written;
-    let missing = statements.missing(roots.newest())?;
-    std::thread::scope(|scope| {
-        // What was learned of files is true whatever becomes of the bundle.
-        scope.spawn(|| cache.save());
-        sync_and(file.file(), || match missing {
-            // A release that nobody may sign yet cannot be verified; `seal` does that.
-            0 => {
-                let authentic = open(&path, &signing.trust(), plan.release.published)?;
-                check_written(&authentic, &packed.trees, &members)
-            }
-            _ => Ok(()),
-        })
+    sync_and(file.file(), || {
+        cache.save();
+        Ok(())
     })?;
     inventory.accepted()?;
     let length = file
@@ -238,6 +238,8 @@ struct Written {
     /// Where each member of the payload lies, and what was hashed when it was written.
     members: Vec<(u64, BlobRef)>,
     statements: Statements,
+    /// How many signatures are missing.
+    missing: u64,
 }
 
 /// Who signs what of a release.
@@ -262,10 +264,6 @@ impl<'a> Signing<'a> {
 
     fn blanks(&self) -> Vec<&dyn Signer> {
         self.blanks.iter().map(|blank| blank as _).collect()
-    }
-
-    fn trust(&self) -> Trust {
-        Trust::from_root(self.roots.first().to_vec())
     }
 
     /// The room for the head, as [`head::room`] gives it.
@@ -303,6 +301,25 @@ impl<'a> Signing<'a> {
         )?;
         let unsigned = || Error::new(Code::Io, "the new bundle", "was not written");
         Ok((statements.ok_or_else(unsigned)?, head))
+    }
+
+    /// How many signatures are missing. With all of them the new bundle is opened, as a reader would, and held to what was
+    /// `written`: contents may still be on their way.
+    fn check(
+        &self,
+        path: &Path,
+        statements: &mut Statements,
+        trees: &BTreeMap<Digest, Tree>,
+        written: &[(u64, BlobRef)],
+    ) -> Result<u64> {
+        let missing = statements.missing(self.roots.newest())?;
+        // A release that nobody may sign yet cannot be verified; `seal` does that.
+        if missing == 0 {
+            let trust = Trust::from_root(self.roots.first().to_vec());
+            let authentic = open(path, &trust, self.plan.release.published)?;
+            check_written(&authentic, trees, written)?;
+        }
+        Ok(missing)
     }
 
     /// What is signed of a release with these targets, and all members of `metadata/`.
@@ -432,7 +449,7 @@ fn read_pack(file: &File, mut position: u64, pack: &Pack, cache: &Cache) -> Resu
     let mut left = pack.stored_size();
     let mut buffer = vec![0; 1 << 20];
     let mut hasher = Hasher::default();
-    let mut entry = cache.begin_pack(&pack.blobs);
+    let mut entry = cache.begin_pack(&pack.blobs, pack.level);
     while left > 0 {
         let count = usize::try_from(left)
             .unwrap_or(buffer.len())

@@ -12,7 +12,7 @@ use sealift_verifier::{
     digest::Digest,
     json,
     limits::STORED_FRAME_BYTES,
-    oci,
+    oci, pack,
     provenance::MEMBER as PROVENANCE,
     release::{BlobRef, Release},
     tar::{self, BLOCK},
@@ -244,6 +244,7 @@ impl Longest {
             let mut pack = Pack {
                 frames: Vec::new(),
                 blobs: vec![blob],
+                level: pack::LEVEL,
             };
             let frames = pack.frame_lengths().map_or(0, |lengths| lengths.len());
             pack.frames = vec![frame; frames];
@@ -252,6 +253,7 @@ impl Longest {
             self.packs.push(Pack {
                 frames: vec![frame],
                 blobs: vec![blob],
+                level: pack::LEVEL,
             });
         } else {
             let open = self.packs.iter_mut().rfind(|pack| pack.frames.len() == 1);
@@ -302,7 +304,6 @@ mod tests {
                 release: Digest::of(b""),
                 compression: sealift_verifier::delivery::Compression {
                     library: "z".repeat(8000 + library),
-                    level: 3,
                     frame: FRAME_BYTES as u64,
                 },
                 packs: Vec::new(),

@@ -29,6 +29,11 @@ pub(crate) trait Contents {
         self.file(&Source::Bytes(bytes), size)
     }
 
+    /// The same of a bill of materials, which is another one if any content is.
+    fn bill(&mut self, bytes: Vec<u8>) -> Result<Digest> {
+        self.made(bytes)
+    }
+
     /// Whether contents are really looked at. If not, nothing is made of them either, and the length of what would
     /// be made is only one that it cannot exceed.
     fn is_known(&self) -> bool {
@@ -108,7 +113,7 @@ pub(crate) fn release_with(
             };
             sbom::each(&input, &mut |format, bytes| {
                 let length = bytes.len() as u64;
-                add(format, contents.made(bytes)?, length);
+                add(format, contents.bill(bytes)?, length);
                 Ok(())
             })?;
         }
@@ -179,6 +184,9 @@ fn tree(
     contents: &mut dyn Contents,
     trees: &mut BTreeMap<Digest, Tree>,
 ) -> Result<TreeRef> {
+    if !contents.is_known() {
+        return tree_at_most(planned, contents);
+    }
     let mut entries = Vec::with_capacity(planned.len());
     let (mut files, mut bytes) = (0, 0);
     for entry in planned {
@@ -203,16 +211,11 @@ fn tree(
         });
     }
     let tree = Tree { entries };
-    let (digest, size) = if contents.is_known() {
-        // As whoever reads it will do.
-        tree.check("tree")?;
-        let json = tree.to_bytes()?;
-        let size = json.len() as u64;
-        (contents.made(json)?, size)
-    } else {
-        let most = most(&tree);
-        (contents.file(&Source::Bytes(Vec::new()), most)?, most)
-    };
+    // As whoever reads it will do.
+    tree.check("tree")?;
+    let json = tree.to_bytes()?;
+    let size = json.len() as u64;
+    let digest = contents.made(json)?;
     trees.insert(digest, tree);
     Ok(TreeRef {
         digest,
@@ -222,17 +225,29 @@ fn tree(
     })
 }
 
-/// More bytes than the JSON of a tree can have, without writing it.
-fn most(tree: &Tree) -> u64 {
-    let entries = tree.entries.iter().map(|entry| {
-        let target = match &entry.node {
-            Node::Symlink { target } => target.len(),
-            _ => 0,
+/// The same without a tree being made; its size is one that its JSON cannot exceed.
+fn tree_at_most(planned: &[PlannedEntry], contents: &mut dyn Contents) -> Result<TreeRef> {
+    let (mut files, mut bytes, mut most) = (0, 0, 256_u64);
+    for PlannedEntry { path, node } in planned {
+        let target = match node {
+            PlannedNode::File { size, source, .. } => {
+                contents.file(source, *size)?;
+                files += 1;
+                bytes += size;
+                0
+            }
+            PlannedNode::Symlink { target } => target.len(),
+            PlannedNode::Dir => 0,
         };
         // The longest escape of a byte has six; names of fields, mode, size and digest have fewer than 256.
-        (6 * (entry.path.as_str().len() + target) + 256) as u64
-    });
-    entries.fold(256, u64::saturating_add)
+        most = most.saturating_add((6 * (path.as_str().len() + target) + 256) as u64);
+    }
+    Ok(TreeRef {
+        digest: contents.file(&Source::Bytes(Vec::new()), most)?,
+        size: most,
+        files,
+        bytes,
+    })
 }
 
 fn hash(source: &Source, size: u64) -> Result<Digest> {

@@ -20,7 +20,7 @@ use sealift_verifier::{
     digest::{Digest, Hasher},
     json,
     limits::FRAME_BYTES,
-    pack,
+    pack::{DOCUMENT_LEVEL, LEVEL, compression},
     release::{BlobRef, Release},
     tar,
     tree::Tree,
@@ -69,21 +69,23 @@ pub(crate) fn pack<T>(
     meanwhile: impl FnOnce(Packed) -> Result<T>,
 ) -> Result<T> {
     std::thread::scope(|scope| {
+        scope.spawn(|| tools.cache.settle(plan.found()));
         let mut payload = Payload::new(scope, file, start, tools)?;
-        let result = pack_to(plan, packages, &mut payload, tools).and_then(meanwhile)?;
-        let damaged = payload.finish()?;
-        if damaged.is_empty() {
-            return Ok(result);
+        let result = pack_to(plan, packages, &mut payload, tools).and_then(meanwhile);
+        let finished = payload.finish();
+        if let Ok(damaged) = &finished
+            && !damaged.is_empty()
+        {
+            tools.cache.distrust();
+            for key in damaged {
+                tools.cache.remove_pack(*key);
+            }
+            let detail = "holds packs that are damaged";
+            return Err(Error::new(Code::Io, "the cache", detail));
         }
-        tools.cache.distrust();
-        for key in damaged {
-            tools.cache.remove_pack(key);
-        }
-        Err(Error::new(
-            Code::Io,
-            "the cache",
-            "holds packs that are damaged",
-        ))
+        let result = result?;
+        finished?;
+        Ok(result)
     })
 }
 
@@ -99,6 +101,7 @@ fn pack_to(
         queue,
         open: Small::new(),
         seen: stored.iter().map(|s| s.blob.digest()).collect(),
+        is_new: false,
         tools,
     };
     let (Side { release, trees }, packs) = std::thread::scope(|scope| {
@@ -120,6 +123,7 @@ fn pack_to(
     })?;
     let blobs = stored.into_iter().map(|blob| store(blob, payload, tools));
     let blobs = blobs.collect::<Result<_>>()?;
+    payload.end()?;
     let delivery = delivery_of(plan, &release, packs.list)?;
     Ok(Packed {
         release,
@@ -137,7 +141,7 @@ pub(crate) fn delivery_of(plan: &Plan, release: &Release, packs: Vec<Pack>) -> R
         format: delivery::FORMAT,
         kind: DeliveryKind::Full,
         release: Digest::of(&json::to_canonical(release)?),
-        compression: pack::compression(),
+        compression: compression(),
         packs,
         blobs: stored_blobs(plan).iter().map(|s| s.blob).collect(),
     })
@@ -194,7 +198,7 @@ fn store(stored: &PlannedBlob, payload: &mut Payload<'_>, tools: &Tools<'_>) -> 
         watch,
         origin: Origin::Vendor(subject.clone()),
     };
-    let start = payload.copy(&member, copy);
+    let start = payload.copy(&member, copy)?;
     tools.packed(stored.blob.size());
     Ok(start)
 }
@@ -205,6 +209,8 @@ struct Packer<'a> {
     open: Small,
     /// What is in the bundle already.
     seen: HashSet<Digest>,
+    /// Whether a pack was made that the cache did not have, so that this is another release than any that it knows.
+    is_new: bool,
     tools: &'a Tools<'a>,
 }
 
@@ -233,9 +239,22 @@ impl Contents for Packer<'_> {
             return self.file(&Source::Bytes(bytes), size);
         }
         let digest = Digest::of(&bytes);
-        if !self.seen.contains(&digest) && !self.take_cached(BlobRef(digest, size))? {
-            self.large_made(bytes, digest)?;
+        if !self.seen.contains(&digest)
+            && !self.take_cached(BlobRef(digest, size), DOCUMENT_LEVEL)?
+        {
+            self.large_made(bytes, Some(digest))?;
         }
+        self.tools.packed(size);
+        Ok(digest)
+    }
+
+    /// Where the cache cannot have it, it is hashed while others compress it.
+    fn bill(&mut self, bytes: Vec<u8>) -> Result<Digest> {
+        let size = bytes.len() as u64;
+        if is_small(size) || !self.is_new {
+            return self.made(bytes);
+        }
+        let digest = self.large_made(bytes, None)?;
         self.tools.packed(size);
         Ok(digest)
     }
@@ -291,51 +310,60 @@ impl Packer<'_> {
         if small.blobs().is_empty() {
             return Ok(());
         }
-        if let Some(found) = self.tools.cache.pack(small.blobs()) {
+        if let Some(found) = self.tools.cache.pack(small.blobs(), LEVEL) {
             return self.queue.add(Next::Cached(Box::new(found)));
         }
+        self.is_new = true;
         let (tar, blobs) = small.finish(self.tools.cache)?;
-        let frame = self.queue.compress(tar)?;
+        let frame = self.queue.compress(tar, LEVEL)?;
         self.queue.add(Next::Pack(blobs, frame))
     }
 
     /// Gives a file a pack of its own, unless its content turns out to be in the bundle already.
     fn large(&mut self, source: &Source, size: u64, known: Option<Digest>) -> Result<Digest> {
         if let Some(digest) = known
-            && self.take_cached(BlobRef(digest, size))?
+            && self.take_cached(BlobRef(digest, size), LEVEL)?
         {
             self.tools.packed(size);
             return Ok(digest);
         }
-        self.queue.add(Next::Large)?;
+        self.is_new = true;
+        self.queue.add(Next::Large(LEVEL))?;
         let digest = self.frames(source, size)?;
-        self.queue.add(if self.seen.insert(digest) {
-            Next::End(BlobRef(digest, size))
-        } else {
-            Next::Drop
-        })?;
+        self.end_large(BlobRef(digest, size))?;
         Ok(digest)
     }
 
     /// Gives what was made here a pack of its own.
-    fn large_made(&mut self, mut bytes: Vec<u8>, digest: Digest) -> Result<()> {
-        let blob = BlobRef(digest, bytes.len() as u64);
-        self.seen.insert(digest);
-        self.queue.add(Next::Large)?;
-        bytes.extend(tar::zeros_after(blob.size()));
+    fn large_made(&mut self, mut bytes: Vec<u8>, known: Option<Digest>) -> Result<Digest> {
+        let length = bytes.len();
+        self.is_new = true;
+        self.queue.add(Next::Large(DOCUMENT_LEVEL))?;
+        bytes.extend(tar::zeros_after(length as u64));
         bytes.extend(tar::ZEROS);
         let bytes = Arc::new(bytes);
         for start in (0..bytes.len()).step_by(FRAME_BYTES) {
             let part = Part(Arc::clone(&bytes), start);
-            let frame = self.queue.compress(part)?;
+            let frame = self.queue.compress(part, DOCUMENT_LEVEL)?;
             self.queue.add(Next::Frame(frame))?;
         }
-        self.queue.add(Next::End(blob))
+        let digest = known.unwrap_or_else(|| Digest::of(&bytes[..length]));
+        self.end_large(BlobRef(digest, length as u64))?;
+        Ok(digest)
+    }
+
+    /// Ends the pack of a large blob, which is dropped if it turns out to be in the bundle already.
+    fn end_large(&mut self, blob: BlobRef) -> Result<()> {
+        self.queue.add(if self.seen.insert(blob.digest()) {
+            Next::End(blob)
+        } else {
+            Next::Drop
+        })
     }
 
     /// Takes the pack of a large blob from the cache, if it is there.
-    fn take_cached(&mut self, blob: BlobRef) -> Result<bool> {
-        let Some(found) = self.tools.cache.pack(&[blob]) else {
+    fn take_cached(&mut self, blob: BlobRef, level: i32) -> Result<bool> {
+        let Some(found) = self.tools.cache.pack(&[blob], level) else {
             return Ok(false);
         };
         self.seen.insert(blob.digest());
@@ -367,7 +395,7 @@ impl Packer<'_> {
                 tar.resize(tar.len() + more, 0);
                 tail -= more;
             }
-            let frame = self.queue.compress(tar)?;
+            let frame = self.queue.compress(tar, LEVEL)?;
             self.queue.add(Next::Frame(frame))?;
         }
         if reader.read(&mut [0]).map_err(io)? != 0 {

@@ -30,6 +30,8 @@ const FLUSH_BYTES: u64 = 32 << 20;
 const CHUNK: usize = 256 << 10;
 /// How much the kernel copies at once: others who write to the same file wait as long.
 const RANGE: u64 = 4 << 20;
+/// How many headers of members that are copied wait until they are written.
+const MOST_HEADERS: usize = 1024;
 /// How many copies may wait, however many files may be open.
 const MOST_WAITING: usize = 4096;
 
@@ -37,6 +39,10 @@ const MOST_WAITING: usize = 4096;
 pub(crate) struct Payload<'s> {
     file: &'s File,
     position: u64,
+    /// Headers of members that are copied, and where they go: these are written many at once, because whoever writes waits
+    /// for those who copy.
+    headers: Vec<(u64, [u8; 512])>,
+    turn: Arc<Mutex<()>>,
     copies: Option<SyncSender<Job>>,
     copiers: Vec<ScopedJoinHandle<'s, Result<Vec<Digest>>>>,
     /// The last to be dropped: it waits for the copiers, and they for the end of `copies`.
@@ -77,7 +83,7 @@ impl<'s> Payload<'s> {
     ) -> Result<Self> {
         let flusher = Flusher::new(file.try_clone().map_err(failed)?);
         let (jobs, queue) = sync_channel(most_open());
-        let (queue, turn) = (Arc::new(Mutex::new(queue)), Arc::default());
+        let (queue, turn) = (Arc::new(Mutex::new(queue)), Arc::<Mutex<()>>::default());
         let cache = tools.cache;
         let workers = (0..tools.threads.max(1)).map(|_| {
             let (queue, turn) = (Arc::clone(&queue), Arc::clone(&turn));
@@ -92,6 +98,8 @@ impl<'s> Payload<'s> {
         Ok(Self {
             file,
             position: start,
+            headers: Vec::new(),
+            turn,
             copies: Some(jobs),
             copiers,
             flusher,
@@ -115,18 +123,29 @@ impl<'s> Payload<'s> {
         Ok(())
     }
 
-    /// Has a member copied, with its header and padding, at some time before [`Payload::finish`] returns. Says where its
-    /// content begins.
-    pub(crate) fn copy(&mut self, path: &str, copy: Copy) -> u64 {
+    /// Has a member copied at some time before [`Payload::finish`] returns, and its header written before [`Payload::end`]
+    /// does. Says where its content begins; behind it there are zeros, where nothing is written.
+    pub(crate) fn copy(&mut self, path: &str, copy: Copy) -> Result<u64> {
         let size = copy.content.size();
         let start = self.position + tar::BLOCK;
+        self.headers.push((self.position, tar::header(path, size)));
+        if self.headers.len() == MOST_HEADERS {
+            self.write_headers()?;
+        }
         if let Some(copies) = &self.copies {
-            let path = path.to_owned();
             // If no thread is left to take it, `finish` says why.
-            let _ = copies.send(Job { path, copy, start });
+            let _ = copies.send(Job { copy, start });
         }
         self.position = start + size + tar::padding(size);
-        start
+        Ok(start)
+    }
+
+    fn write_headers(&mut self) -> Result<()> {
+        let _own = self.turn.lock();
+        for (position, header) in std::mem::take(&mut self.headers) {
+            self.fill(position, &header)?;
+        }
+        Ok(())
     }
 
     /// Leaves room for what is known later.
@@ -150,9 +169,15 @@ impl<'s> Payload<'s> {
         Ok(())
     }
 
-    /// Ends the archive. Returns what of the cache was not what it should be; then the payload is worth nothing.
+    /// Ends the archive: from now on only contents are missing that are still being copied.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.write_headers()?;
+        self.write(&tar::ZEROS)
+    }
+
+    /// Waits for what is being copied. Returns what of the cache was not what it should be; then the payload is worth
+    /// nothing.
     pub(crate) fn finish(mut self) -> Result<Vec<Digest>> {
-        self.write(&tar::ZEROS)?;
         self.copies = None;
         let mut damaged = Vec::new();
         for copier in self.copiers.drain(..) {
@@ -182,9 +207,8 @@ fn failed(error: std::io::Error) -> Error {
     Error::io("the new bundle", error)
 }
 
-/// A member to copy, and where its content begins.
+/// Content to copy, and where it goes.
 struct Job {
-    path: String,
     copy: Copy,
     start: u64,
 }
@@ -222,12 +246,9 @@ fn copy_all(queue: &Mutex<Receiver<Job>>, to: &Output<'_>, cache: &Cache) -> Res
     let mut damaged = Vec::new();
     loop {
         let job = queue.lock().map(|queue| queue.recv());
-        let Ok(Ok(Job { path, copy, start })) = job else {
+        let Ok(Ok(Job { copy, start })) = job else {
             return Ok(damaged);
         };
-        let size = copy.content.size();
-        to.write_at(&tar::header(&path, size), start - tar::BLOCK)?;
-        to.write_at(tar::zeros_after(size), start + size)?;
         if copy_known(&copy, to, start) {
             continue;
         }

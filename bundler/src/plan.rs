@@ -43,6 +43,21 @@ pub struct Plan {
     pub capabilities: Vec<PlannedCapability>,
 }
 
+impl Plan {
+    /// The files that were found in folders, with their lengths in bytes.
+    pub(crate) fn found(&self) -> impl Iterator<Item = (&Source, u64)> {
+        let artifacts = self.capabilities.iter().flat_map(|c| &c.artifacts);
+        let entries = artifacts.flat_map(|artifact| match &artifact.content {
+            PlannedContent::Tree(entries) => entries.as_slice(),
+            _ => &[],
+        });
+        entries.filter_map(|entry| match &entry.node {
+            PlannedNode::File { size, source, .. } => Some((source, *size)),
+            _ => None,
+        })
+    }
+}
+
 /// A definition that a plan follows from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DefinitionDigest {

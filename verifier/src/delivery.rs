@@ -40,14 +40,12 @@ pub enum DeliveryKind {
     Full,
 }
 
-/// How packs were compressed.
+/// How packs were compressed, but for the level, which each says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Compression {
     /// Bytes of a pack's tar in each frame but the last.
     pub frame: u64,
-    /// The level of the library.
-    pub level: i32,
     /// Name and version of the library, such as `zstd 1.5.7`.
     pub library: String,
 }
@@ -62,6 +60,8 @@ pub struct Pack {
     pub blobs: Vec<BlobRef>,
     /// Stored length and SHA-256 of each frame; together they are the pack.
     pub frames: Vec<BlobRef>,
+    /// The level of the library that its frames were compressed with.
+    pub level: i32,
 }
 
 impl Pack {
@@ -142,12 +142,13 @@ impl Delivery {
                 limits::FRAME_BYTES
             ));
         }
-        let mut seen: std::collections::HashSet<Digest> =
-            self.blobs.iter().map(BlobRef::digest).collect();
         for (number, pack) in self.packs.iter().enumerate() {
             let path = Pack::path(number);
-            if pack.blobs.is_empty() || !pack.blobs.iter().all(|blob| seen.insert(blob.digest())) {
-                return bad(format!("{path} has no blob, or one that is stored twice"));
+            if pack.blobs.is_empty() {
+                return bad(format!("{path} has no blob"));
+            }
+            if !limits::LEVELS.contains(&pack.level) {
+                return bad(format!("{path} has the level {}", pack.level));
             }
             let limit = limits::STORED_FRAME_BYTES as u64;
             let sane = pack.frames.iter().all(|f| (1..=limit).contains(&f.size()));

@@ -29,6 +29,8 @@ pub const JSON_DEPTH: usize = 64;
 pub const PATH_BYTES: usize = 1024;
 /// Bytes of a pack's tar that one independent zstd frame holds; the last one may hold fewer.
 pub const FRAME_BYTES: usize = 8 << 20;
+/// Levels of zstd that a pack may be compressed with: higher ones take an exporting site more memory than a frame is worth.
+pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 /// Stored bytes of one frame: zstd's bound for [`FRAME_BYTES`] is some 32 KiB more than that.
 pub const STORED_FRAME_BYTES: usize = FRAME_BYTES + (64 << 10);
 /// Interval, timeout and start period of a health check: a day, in milliseconds.

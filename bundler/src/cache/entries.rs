@@ -117,13 +117,15 @@ impl Folder {
         );
     }
 
-    /// All of an entry of at most `most` bytes.
-    pub(super) fn read(&self, name: &str, most: usize) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
+    /// All of an entry of at most `most` bytes, and the file that it is.
+    pub(super) fn read(&self, name: &str, most: usize) -> Option<(Vec<u8>, File)> {
         let file = self.open_entry(name)?;
+        let length = file.metadata().ok()?.len();
+        let mut bytes = Vec::with_capacity(usize::try_from(length).ok()?.min(most) + 1);
         Self::touch(&file);
-        file.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
-        (bytes.len() <= most).then_some(bytes)
+        let mut content = (&file).take(most as u64 + 1);
+        content.read_to_end(&mut bytes).ok()?;
+        (bytes.len() <= most).then_some((bytes, file))
     }
 
     /// Puts an entry in its place, in one step. That this fails is nothing that a build has to know.
@@ -144,7 +146,7 @@ impl Folder {
     /// A small value: its digest comes first, that of what it was made of is in its name.
     pub(super) fn value(&self, kind: &str, digest: Digest) -> Option<Vec<u8>> {
         let name = value_name(kind, digest);
-        let mut bytes = self.read(&name, VALUE_BYTES)?;
+        let (mut bytes, _) = self.read(&name, VALUE_BYTES)?;
         let sound = bytes
             .split_first_chunk::<32>()
             .is_some_and(|(found, rest)| check(&name, rest).as_bytes() == found);

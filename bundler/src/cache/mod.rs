@@ -163,15 +163,38 @@ impl Cache {
         lock(&self.entries).set_present(new);
     }
 
+    /// Has changes through mappings of files written that are about to be watched, before much else has to be: whoever
+    /// watches a file then need not wait for what this build writes.
+    pub(crate) fn settle<'f>(&self, files: impl Iterator<Item = (&'f Source, u64)>) {
+        for (source, size) in files {
+            let unsettled = lock(&self.records).unsettled(source, size);
+            let Some((file, device)) = unsettled else {
+                continue;
+            };
+            let folder = file.parent().and_then(|folder| File::open(folder).ok());
+            let Some(device) = folder.and_then(|folder| records::settle(&folder, device)) else {
+                return;
+            };
+            lock(&self.records).settled(device);
+        }
+    }
+
     /// How many bytes of sources need not have been read so far.
     pub(crate) fn unread(&self) -> u64 {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// Writes what was learned, and makes room.
-    pub(crate) fn save(&self) {
+    /// Writes what was learned of files.
+    pub(crate) fn save_files(&self) {
         if let Some(folder) = &self.folder {
             lock(&self.records).write(folder);
+        }
+    }
+
+    /// Writes what was learned, and makes room.
+    pub(crate) fn save(&self) {
+        self.save_files();
+        if let Some(folder) = &self.folder {
             lock(&self.entries).write(folder);
             folder.make_room();
         }

@@ -54,12 +54,12 @@ struct Description {
 }
 
 /// The digest of all that decides about the bytes of a pack.
-fn pack_key(blobs: &[BlobRef]) -> Digest {
+fn pack_key(blobs: &[BlobRef], level: i32) -> Digest {
     let mut hasher = Hasher::default();
     let compression = pack::compression();
     let how = format!(
-        "{} level {} frame {}\n",
-        compression.library, compression.level, compression.frame
+        "{} level {level} frame {}\n",
+        compression.library, compression.frame
     );
     hasher.update(how.as_bytes());
     for blob in blobs {
@@ -74,12 +74,12 @@ fn name(key: Digest) -> String {
 }
 
 impl Cache {
-    /// The pack of these blobs, if it was made before.
-    pub(crate) fn pack(&self, blobs: &[BlobRef]) -> Option<CachedPack> {
+    /// The pack of these blobs, if it was made before with this level.
+    pub(crate) fn pack(&self, blobs: &[BlobRef], level: i32) -> Option<CachedPack> {
         if self.is_distrusted() {
             return None;
         }
-        let key = pack_key(blobs);
+        let key = pack_key(blobs, level);
         if let Some(recent) = lock(&self.recent).get(&key) {
             return Some(CachedPack {
                 key,
@@ -93,7 +93,7 @@ impl Cache {
         }
         let folder = self.folder.as_ref()?;
         let file = folder.open_entry(&name(key))?;
-        let found = describe(&file, key, blobs);
+        let found = describe(&file, key, blobs, level);
         if found.is_none() {
             folder.remove(&name(key));
         }
@@ -142,16 +142,16 @@ impl Cache {
 
     /// Keeps a pack of one frame.
     pub(crate) fn keep_pack(&self, pack: &Pack, frame: &[u8], digest: Digest) {
-        if let Some(mut entry) = self.begin_pack(&pack.blobs) {
+        if let Some(mut entry) = self.begin_pack(&pack.blobs, pack.level) {
             entry.write(frame);
             entry.finish(self, pack, digest);
         }
     }
 
     /// Begins to keep a pack; nothing without a folder.
-    pub(crate) fn begin_pack(&self, blobs: &[BlobRef]) -> Option<PackEntry> {
+    pub(crate) fn begin_pack(&self, blobs: &[BlobRef], level: i32) -> Option<PackEntry> {
         let folder = self.folder.as_ref()?;
-        let key = pack_key(blobs);
+        let key = pack_key(blobs, level);
         let (file, path) = folder.begin(&name(key)).ok()?;
         Some(PackEntry {
             key,
@@ -164,7 +164,7 @@ impl Cache {
     pub(crate) fn remember(&self, file: File, packs: impl Iterator<Item = (Pack, u64, Digest)>) {
         let file = Arc::new(file);
         lock(&self.recent).extend(packs.map(|(pack, start, digest)| {
-            let key = pack_key(&pack.blobs);
+            let key = pack_key(&pack.blobs, pack.level);
             (
                 key,
                 RecentPack {
@@ -216,7 +216,7 @@ impl PackEntry {
 }
 
 /// Digest and frames of the pack in an entry, if it says so of itself and they fit its blobs.
-fn describe(file: &File, key: Digest, blobs: &[BlobRef]) -> Option<(Digest, Pack)> {
+fn describe(file: &File, key: Digest, blobs: &[BlobRef], level: i32) -> Option<(Digest, Pack)> {
     let length = file.metadata().ok()?.len();
     let mut end = [0; 40];
     let end_at = length.checked_sub(end.len() as u64)?;
@@ -235,6 +235,7 @@ fn describe(file: &File, key: Digest, blobs: &[BlobRef]) -> Option<(Digest, Pack
     let pack = Pack {
         frames: description.frames,
         blobs: blobs.to_vec(),
+        level,
     };
     let sane = pack
         .frames

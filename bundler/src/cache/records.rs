@@ -132,11 +132,13 @@ pub(super) struct Records {
     learned: bool,
     /// Those on disk are not to be added to again.
     forgotten: bool,
+    /// The file that they were read from.
+    file: Option<Seen>,
     present: Option<Stamp>,
     /// The id of the file system on each device; of those that are not [`SURE`], none.
     file_systems: HashMap<u64, Option<u64>>,
     /// Devices whose changed pages were written since the run began.
-    synced: Vec<u64>,
+    settled: Vec<u64>,
 }
 
 impl Records {
@@ -148,17 +150,17 @@ impl Records {
             ..Self::default()
         };
         records.set_present(folder.probe());
-        let bytes = folder.read(records.file(), MOST * Record::BYTES + 1024);
+        let read = folder.read(records.name(), MOST * Record::BYTES + 1024);
         let header = records.header(folder);
-        let known = bytes
-            .zip(header)
-            .and_then(|(bytes, header)| parse(&bytes, &header));
-        records.known = known.unwrap_or_default();
+        if let Some(((bytes, file), header)) = read.zip(header) {
+            records.known = parse(&bytes, &header).unwrap_or_default();
+            records.file = look(&file);
+        }
         records
     }
 
     /// The name of the file that they are kept in.
-    fn file(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self.of {
             Of::Sources => "files",
             Of::Entries => "entries",
@@ -170,7 +172,9 @@ impl Records {
         if !std::mem::take(&mut self.learned) {
             return;
         }
-        if !self.forgotten {
+        let file = folder.open_entry(self.name());
+        let known = self.file.is_some() && self.file == file.and_then(|file| look(&file));
+        if !self.forgotten && !known {
             for (place, record) in Self::read(self.of, folder).known {
                 self.known.entry(place).or_insert(record);
             }
@@ -189,7 +193,7 @@ impl Records {
         }
         let digest = Digest::of(&bytes);
         bytes.extend(digest.as_bytes());
-        folder.write(self.file(), &[&bytes]);
+        folder.write(self.name(), &[&bytes]);
     }
 
     /// What a file of records begins with: what it is, and the folder that it belongs to. A copied folder is another
@@ -287,11 +291,8 @@ impl Records {
         if seen.looks.changed >= present.before(MARGIN) {
             return None;
         }
-        // A page that a program changed through a mapping can be changed again without a trace until it is written.
-        if seen.looks.changed >= present.before(WRITTEN_BACK) && !self.synced.contains(&seen.device)
-        {
-            rustix::fs::syncfs(file).ok()?;
-            self.synced.push(seen.device);
+        if self.is_unsettled(&seen) {
+            self.settled(settle(file, seen.device)?);
             seen = look(file)?;
         }
         let length = match source {
@@ -301,6 +302,36 @@ impl Records {
         let place = self.place(&seen, (offset, length), || kind_of(file))?;
         let looks = seen.looks;
         (looks.changed < present.before(MARGIN)).then_some(Watch { place, looks })
+    }
+
+    /// Whether a program may have changed the file through a mapping and can do so again without a trace, because the page
+    /// was not written yet.
+    fn is_unsettled(&self, seen: &Seen) -> bool {
+        let young = |present: Stamp| seen.looks.changed >= present.before(WRITTEN_BACK);
+        self.present.is_some_and(young) && !self.settled.contains(&seen.device)
+    }
+
+    /// The file of a source, and its device, if that has to be [`settle`]d before the file is watched, because what it holds
+    /// is not known.
+    pub(super) fn unsettled<'s>(
+        &mut self,
+        source: &'s Source,
+        size: u64,
+    ) -> Option<(&'s Path, u64)> {
+        let Source::File {
+            path,
+            seen: Some(seen),
+        } = source
+        else {
+            return None;
+        };
+        let unsettled = self.is_unsettled(seen) && self.find(source, size).is_none();
+        unsettled.then_some((path, seen.device))
+    }
+
+    /// Notes that a device was settled.
+    pub(super) fn settled(&mut self, device: u64) {
+        self.settled.push(device);
     }
 
     /// Keeps the digest of what was read, if the file did not change meanwhile.
@@ -350,6 +381,12 @@ impl Records {
             sure.then_some(more.f_fsid)
         })
     }
+}
+
+/// Has all changed pages of the file system written that an open file or folder is on; gives the `device`, if it is that.
+pub(super) fn settle(file: &File, device: u64) -> Option<u64> {
+    rustix::fs::syncfs(file).ok()?;
+    (look(file)?.device == device).then_some(device)
 }
 
 /// The file of a source, and where in it.

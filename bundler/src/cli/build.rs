@@ -168,6 +168,8 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
         let _ = writeln!(text, "warning: {warning}");
     }
     let json = one_or_all(releases);
+    // All memory is given back at once when the program ends, and not name by name.
+    std::mem::forget((plans, cache));
     Ok(Answer { text, json })
 }
 

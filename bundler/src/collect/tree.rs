@@ -156,6 +156,7 @@ fn look_at_all(root: &Path) -> Looked {
                 drop(done);
                 list = todo.lock().unwrap_or_else(PoisonError::into_inner);
             } else if list.unfinished == 0 {
+                drop(list);
                 looked.sort();
                 return looked;
             } else {

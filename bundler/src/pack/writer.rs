@@ -6,7 +6,7 @@ use sealift_verifier::{
     delivery::Pack,
     digest::Digest,
     limits::FRAME_BYTES,
-    pack::{Compressor, HEADER_FRAME_BYTES, PendingFrame, header_frame},
+    pack::{Compressor, HEADER_FRAME_BYTES, LEVEL, PendingFrame, header_frame},
     release::BlobRef,
     tar,
 };
@@ -24,8 +24,8 @@ pub(super) enum Next {
     Pack(Vec<BlobRef>, Frame),
     /// A pack that only has to be copied.
     Cached(Box<CachedPack>),
-    /// A pack of one large blob, whose frames follow.
-    Large,
+    /// A pack of one large blob, whose frames follow, compressed with this level.
+    Large(i32),
     /// The next frame of that.
     Frame(Frame),
     /// It has all frames but the first, which holds the header of this blob.
@@ -78,13 +78,17 @@ pub(super) fn queue(threads: usize) -> (Queue, Queued) {
 
 impl Queue {
     /// Begins to compress a frame, once there is room for it.
-    pub(super) fn compress(&self, tar: impl AsRef<[u8]> + Send + 'static) -> Result<Frame> {
+    pub(super) fn compress(
+        &self,
+        tar: impl AsRef<[u8]> + Send + 'static,
+        level: i32,
+    ) -> Result<Frame> {
         let units = tar.as_ref().len().div_ceil(UNIT);
         for _ in 0..units {
             self.units.send(()).map_err(|_| gone())?;
         }
         Ok(Frame {
-            pending: self.compressor.compress(tar),
+            pending: self.compressor.compress(tar, level),
             units,
         })
     }
@@ -152,12 +156,9 @@ impl Writer<'_, '_> {
     fn take(&mut self, next: Next) -> Result<()> {
         match next {
             Next::Pack(blobs, frame) => self.pack(blobs, frame),
-            Next::Cached(found) => {
-                self.cached(*found);
-                Ok(())
-            }
-            Next::Large => {
-                self.begin_large();
+            Next::Cached(found) => self.cached(*found),
+            Next::Large(level) => {
+                self.begin_large(level);
                 Ok(())
             }
             Next::Frame(frame) => {
@@ -182,7 +183,11 @@ impl Writer<'_, '_> {
     fn pack(&mut self, blobs: Vec<BlobRef>, frame: Frame) -> Result<()> {
         let (bytes, stored) = finished(frame)?;
         let frames = vec![stored];
-        let pack = Pack { frames, blobs };
+        let pack = Pack {
+            frames,
+            blobs,
+            level: LEVEL,
+        };
         let path = Pack::path(self.done.list.len());
         self.payload.header(&path, stored.size())?;
         self.done.written.push(WrittenPack {
@@ -196,7 +201,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn cached(&mut self, found: CachedPack) {
+    fn cached(&mut self, found: CachedPack) -> Result<()> {
         let size = found.pack.stored_size();
         let copy = Copy {
             from: found.file,
@@ -208,18 +213,20 @@ impl Writer<'_, '_> {
         };
         let path = Pack::path(self.done.list.len());
         self.done.written.push(WrittenPack {
-            start: self.payload.copy(&path, copy),
+            start: self.payload.copy(&path, copy)?,
             digest: Some(found.digest),
         });
         self.done.list.push(found.pack);
         self.done.cached += size;
+        Ok(())
     }
 
     /// Leaves room for the header of the next pack and for its first frame.
-    fn begin_large(&mut self) {
+    fn begin_large(&mut self, level: i32) {
         self.done.list.push(Pack {
             frames: Vec::new(),
             blobs: Vec::new(),
+            level,
         });
         self.done.written.push(WrittenPack {
             start: self.payload.position() + tar::BLOCK,

@@ -11,8 +11,6 @@ use super::{
 use crate::error::Result;
 
 const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
-/// What the release itself is called inside the document.
-const RELEASE: &str = "release";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +24,23 @@ struct Bill<'a> {
     metadata: Metadata<'a>,
     components: Vec<Component<'a>>,
     dependencies: Vec<Dependency>,
+}
+
+/// What a component is called inside the document.
+#[derive(Clone, Copy, Default)]
+enum Ref {
+    #[default]
+    Release,
+    Part(Id),
+}
+
+impl Serialize for Ref {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Release => serializer.serialize_str("release"),
+            Self::Part(id) => id.serialize(serializer),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -50,7 +65,7 @@ struct Tool {
 struct Component<'a> {
     r#type: &'static str,
     #[serde(rename = "bom-ref")]
-    bom_ref: String,
+    bom_ref: Ref,
     #[serde(skip_serializing_if = "Option::is_none")]
     supplier: Option<Supplier<'a>>,
     name: &'a str,
@@ -131,7 +146,7 @@ struct Property<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Dependency {
-    r#ref: String,
+    r#ref: Ref,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<Id>,
 }
@@ -139,11 +154,11 @@ struct Dependency {
 pub(super) fn write<'a>(model: &'a Model<'a>) -> Result<Vec<u8>> {
     let version = model.release.version.to_string();
     let mut dependencies = vec![Dependency {
-        r#ref: RELEASE.into(),
+        r#ref: Ref::Release,
         depends_on: model.parts.iter().map(|part| part.id).collect(),
     }];
     dependencies.extend(model.parts.iter().map(|part| Dependency {
-        r#ref: part.id.to_string(),
+        r#ref: Ref::Part(part.id),
         depends_on: part.requires.clone(),
     }));
     let bill = Bill {
@@ -162,7 +177,7 @@ pub(super) fn write<'a>(model: &'a Model<'a>) -> Result<Vec<u8>> {
             },
             component: Component {
                 r#type: "application",
-                bom_ref: RELEASE.into(),
+                bom_ref: Ref::Release,
                 name: model.release.product.as_str(),
                 version: Some(&version),
                 ..Component::default()
@@ -182,7 +197,7 @@ fn capability<'a>(part: &'a Part<'a>) -> Component<'a> {
             Kind::Model => "machine-learning-model",
             Kind::Policy | Kind::Config => "data",
         },
-        bom_ref: part.id.to_string(),
+        bom_ref: Ref::Part(part.id),
         supplier: vendor.map(|name| Supplier { name }),
         name: part.capability.name.as_str(),
         version: Some(&part.version),
@@ -196,7 +211,7 @@ fn capability<'a>(part: &'a Part<'a>) -> Component<'a> {
 fn image<'a>(image: &'a ImagePart<'a>) -> Component<'a> {
     Component {
         r#type: "container",
-        bom_ref: image.id.to_string(),
+        bom_ref: Ref::Part(image.id),
         name: &image.name,
         hashes: Some(hash(image.sha256)),
         purl: Some(&image.purl),
@@ -208,7 +223,7 @@ fn image<'a>(image: &'a ImagePart<'a>) -> Component<'a> {
 fn file(file: &FilePart) -> Component<'_> {
     Component {
         r#type: "file",
-        bom_ref: file.id.to_string(),
+        bom_ref: Ref::Part(file.id),
         name: &file.path,
         hashes: Some(hash(file.sha256)),
         ..Component::default()
@@ -231,7 +246,7 @@ fn package<'a>(part: &'a PackagePart<'_>) -> Component<'a> {
     let license = package.license.as_deref();
     Component {
         r#type: "library",
-        bom_ref: part.id.to_string(),
+        bom_ref: Ref::Part(part.id),
         name: &package.name,
         version: part.version(),
         licenses: license.map(|expression| [License { expression }]),

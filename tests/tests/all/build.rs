@@ -210,7 +210,7 @@ fn the_golden_bundle_stays_the_same() {
     );
     assert_eq!(
         Digest::of(&read(&out)).to_hex(),
-        "3f7895a0d705da14dc93afa7a7a1e26a102e38151ba0afe5dd782628ecc5ab5b"
+        "2e78d4f8c08d43da22ba2ca70530616a7614cb5128577de3d5abf6ec26642392"
     );
 }
 

@@ -120,6 +120,7 @@ impl Authentic {
         let release = Release::parse(release_bytes)?;
         not_after_expiry(&trusted, &release)?;
         let delivery = Delivery::parse(delivery_bytes)?;
+        let places = places(&delivery)?;
         if delivery.release != release_digest {
             return Err(Error::new(
                 Code::BadMetadata,
@@ -161,7 +162,6 @@ impl Authentic {
                 .map(|(member, bytes)| (member.path.clone(), bytes)),
         );
 
-        let places = places(&delivery);
         Ok(Self {
             file,
             head: files,
@@ -455,7 +455,7 @@ impl Authentic {
 }
 
 /// Where each blob is.
-fn places(delivery: &Delivery) -> HashMap<Digest, Located> {
+fn places(delivery: &Delivery) -> Result<HashMap<Digest, Located>> {
     let packs = delivery.packs.iter().enumerate();
     let packed = packs.flat_map(|(n, pack)| pack.blobs.iter().map(move |b| (*b, Place::Pack(n))));
     let stored = delivery.blobs.iter().enumerate();
@@ -463,21 +463,18 @@ fn places(delivery: &Delivery) -> HashMap<Digest, Located> {
     let blobs = delivery.packs.iter().map(|pack| pack.blobs.len());
     let blobs = blobs.fold(delivery.blobs.len(), usize::saturating_add);
     let mut places = HashMap::with_capacity(blobs);
-    places.extend(
-        packed
-            .chain(stored)
-            .enumerate()
-            .map(|(number, (blob, place))| {
-                let size = blob.size();
-                let located = Located {
-                    number,
-                    place,
-                    size,
-                };
-                (blob.digest(), located)
-            }),
-    );
-    places
+    for (number, (blob, place)) in packed.chain(stored).enumerate() {
+        let located = Located {
+            number,
+            place,
+            size: blob.size(),
+        };
+        if places.insert(blob.digest(), located).is_some() {
+            let detail = format!("blob {} is stored twice", blob.digest());
+            return Err(Error::new(Code::BadMetadata, "delivery.json", detail));
+        }
+    }
+    Ok(places)
 }
 
 /// Refuses a release that says it was published when its own metadata, or the root, had expired. Sites take

@@ -396,10 +396,8 @@ fn delivery(bundle: &Authentic) -> (String, Value) {
         (
             "compression",
             format!(
-                "{}, level {}, frames of {} bytes",
-                delivery.compression.library,
-                delivery.compression.level,
-                delivery.compression.frame
+                "{}, frames of {} bytes",
+                delivery.compression.library, delivery.compression.frame
             ),
         ),
         ("bundle", bytes(bundle.length())),
@@ -419,6 +417,7 @@ fn delivery(bundle: &Authentic) -> (String, Value) {
                 pack.blobs.len().to_string(),
                 content.to_string(),
                 pack.frames.len().to_string(),
+                pack.level.to_string(),
                 pack.stored_size().to_string(),
             ]
         })
@@ -427,7 +426,10 @@ fn delivery(bundle: &Authentic) -> (String, Value) {
         "{}\n{}\n{}",
         facts(&head),
         table(["member", "bytes", "sha256"], &members),
-        table(["pack", "blobs", "bytes", "frames", "stored"], &packs)
+        table(
+            ["pack", "blobs", "bytes", "frames", "level", "stored"],
+            &packs
+        )
     );
     let json = json!({
         "delivery": delivery,

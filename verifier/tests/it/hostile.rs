@@ -516,6 +516,10 @@ fn a_vendor_cannot_sign_what_does_not_fit() {
         delivery(|d| d.compression.frame = 1),
         Err(Code::BadMetadata)
     );
+    for level in [i32::MIN, 0, 20, i32::MAX] {
+        let with = sample.members_with(release.clone(), |d| d.packs[0].level = level);
+        assert_eq!(sign_members(with), Err(Code::BadMetadata), "{level}");
+    }
     assert_eq!(
         delivery(|d| d.packs[0].frames.clear()),
         Err(Code::BadMetadata)
@@ -650,7 +654,7 @@ fn a_frame_bomb_is_refused() {
     // A frame that is signed, but unpacks to more than the pack's list of blobs leads to.
     let sample = Sample::minimal();
     let bomb = sealift_verifier::pack::Compressor::new(1)
-        .compress(vec![0; limits::FRAME_BYTES])
+        .compress(vec![0; limits::FRAME_BYTES], sealift_verifier::pack::LEVEL)
         .wait()
         .unwrap();
     let frame = sealift_verifier::release::BlobRef(bomb.digest, bomb.bytes.len() as u64);

@@ -406,7 +406,11 @@ impl Sample {
             .flat_map(|content| member(&tar::blob_path(Digest::of(content)), content))
             .collect();
         tar.extend(tar::ZEROS);
-        let frame = pack::Compressor::new(1).compress(tar).wait().unwrap().bytes;
+        let frame = pack::Compressor::new(1)
+            .compress(tar, pack::LEVEL)
+            .wait()
+            .unwrap()
+            .bytes;
         let mut stored = self.stored.clone();
         stored.sort_by_key(|content| Digest::of(content));
         let mut delivery = Delivery {
@@ -417,6 +421,7 @@ impl Sample {
             packs: vec![Pack {
                 frames: vec![blob(&frame)],
                 blobs: self.packed.iter().map(blob).collect(),
+                level: pack::LEVEL,
             }],
             blobs: stored.iter().map(blob).collect(),
         };

@@ -62,17 +62,17 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn delivery() -> impl Strategy<Value = Delivery> {
-    let pack = (blobs(), blobs()).prop_map(|(blobs, frames)| Pack { blobs, frames });
+    let pack = (blobs(), blobs(), any::<i32>()).prop_map(|(blobs, frames, level)| Pack {
+        blobs,
+        frames,
+        level,
+    });
     let packs = prop::collection::vec(pack, 0..4);
-    let compression = (any::<u64>(), any::<i32>(), any::<String>());
+    let compression = (any::<u64>(), any::<String>());
     (blobs(), compression, any::<u32>(), packs, digest()).prop_map(
-        |(blobs, (frame, level, library), format, packs, release)| Delivery {
+        |(blobs, (frame, library), format, packs, release)| Delivery {
             blobs,
-            compression: Compression {
-                frame,
-                level,
-                library,
-            },
+            compression: Compression { frame, library },
             format,
             kind: DeliveryKind::Full,
             packs,

@@ -117,6 +117,7 @@ fn delivery_lengths() -> Attack {
         delivery.packs[0] = Pack {
             frames,
             blobs: vec![BlobRef(Digest::of(b"x"), 1 << 62)],
+            level: 3,
         };
     })
     .into()

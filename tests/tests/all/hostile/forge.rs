@@ -138,7 +138,11 @@ pub(super) fn with_delivery(change: impl FnOnce(&mut Delivery)) -> Parts {
 
 /// A signed release whose one pack is this tar, whatever the delivery manifest says of it.
 pub(super) fn with_pack(tar: Vec<u8>) -> Parts {
-    let frame = pack::Compressor::new(1).compress(tar).wait().unwrap().bytes;
+    let frame = pack::Compressor::new(1)
+        .compress(tar, pack::LEVEL)
+        .wait()
+        .unwrap()
+        .bytes;
     with_frame(frame)
 }
 
