@@ -11,6 +11,7 @@ use sealift_tests::{
     args,
     program::Program,
     sandbox::{Sandbox, read, write},
+    site::Site,
     vendor::Vendor,
 };
 use serde_json::Value;
@@ -185,6 +186,43 @@ fn a_build_with_a_cache_gives_the_same_bytes_and_reads_what_has_changed() {
     assert!(changed == plain);
     assert!(number(&said, "cached-bytes") > 20_000_000, "{said}");
     assert!(number(&said, "cached-bytes") < 38_000_000, "{said}");
+}
+
+/// So many files that a bill of materials does not fit into one frame.
+#[test]
+fn documents_with_packs_of_their_own_are_the_same_with_a_cache_and_after_an_export() {
+    let cached = Cached::with("");
+    let file = |n: usize| cached.file(&format!("tree/many/file-{n:05}"));
+    fs::create_dir_all(cached.file("tree/many")).unwrap();
+    (0..27_000).for_each(|n| write(&file(n), n.to_string()));
+    std::thread::sleep(SETTLED);
+    let plain = cached.plain();
+    let (_, first) = cached.build();
+    assert!(first == plain);
+    // The bills, too, are taken from the cache, if nothing is new.
+    let (said, again) = cached.build();
+    assert!(again == plain);
+    assert!(number(&said, "cached-bytes") > 38_000_000, "{said}");
+    write(&file(13_000), "changed");
+    let plain = cached.plain();
+    let (_, changed) = cached.build();
+    assert!(changed == plain && changed != first);
+
+    let inspect = args![
+        "inspect", cached.out, "delivery", "--output", "json", "--root"
+    ];
+    let verifier = cached.sandbox.program("sealift-verifier").args(inspect);
+    let said = verifier.args([cached.vendor.root()]).run().ok().json();
+    let packs = said["delivery"]["packs"].as_array().unwrap();
+    let of_level = |level: u64| packs.iter().filter(move |pack| pack["level"] == level);
+    assert_eq!(of_level(1).count() + of_level(3).count(), packs.len());
+    assert!(of_level(1).all(|pack| pack["blobs"].as_array().unwrap().len() == 1));
+    assert!(of_level(1).count() > 0);
+    let site = Site::new(&cached.sandbox, &cached.vendor.root());
+    site.apply(&cached.out).ok();
+    let exported = cached.sandbox.join("exported.bundle");
+    site.installer(args!["export", "1", "-o", exported]).ok();
+    assert!(read(&exported) == changed);
 }
 
 #[test]
