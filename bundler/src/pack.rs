@@ -209,7 +209,7 @@ struct Packer<'a> {
     open: Small,
     /// What is in the bundle already.
     seen: HashSet<Digest>,
-    /// Whether a pack was made that the cache did not have, so that this is another release than any that it knows.
+    /// Whether a pack was made that the cache did not have: most likely it has the bills of this release as little.
     is_new: bool,
     tools: &'a Tools<'a>,
 }
@@ -248,7 +248,7 @@ impl Contents for Packer<'_> {
         Ok(digest)
     }
 
-    /// Where the cache cannot have it, it is hashed while others compress it.
+    /// Where the cache hardly has it, it is not asked: the bill is hashed while others compress it.
     fn bill(&mut self, bytes: Vec<u8>) -> Result<Digest> {
         let size = bytes.len() as u64;
         if is_small(size) || !self.is_new {
