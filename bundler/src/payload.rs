@@ -27,9 +27,9 @@ use crate::{
 /// After so many bytes the disk is asked to begin, so that the last sync has little left to wait for.
 const FLUSH_BYTES: u64 = 32 << 20;
 /// How much is copied at once: it should still be near the processor when it is written.
-const CHUNK: usize = 256 << 10;
-/// How much the kernel copies at once: others who write to the same file wait as long.
-const RANGE: u64 = 4 << 20;
+const PIECE: usize = 1 << 20;
+/// From how many bytes on the file system is asked for room before they are written.
+const LARGE: usize = 64 << 10;
 /// How many headers of members that are copied wait until they are written.
 const MOST_HEADERS: usize = 1024;
 /// How many copies may wait, however many files may be open.
@@ -155,7 +155,7 @@ impl<'s> Payload<'s> {
 
     /// Fills room that was left at `position`.
     pub(crate) fn fill(&self, position: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, position).map_err(failed)?;
+        write_at(self.file, bytes, position)?;
         if let Some(dirty) = &self.flusher.dirty {
             dirty.add(bytes.len() as u64);
         }
@@ -224,35 +224,42 @@ struct Output<'f> {
 impl Output<'_> {
     /// Writes bytes, once it is our turn.
     fn write_at(&self, bytes: &[u8], position: u64) -> Result<()> {
-        let written = self.write(|file| file.write_all_at(bytes, position).map(|()| bytes.len()));
-        written.map(drop).map_err(failed)
-    }
-
-    /// Has `write` write, once it is our turn, which tells how many bytes.
-    fn write<E>(&self, write: impl FnOnce(&File) -> Result<usize, E>) -> Result<usize, E> {
         let own = self.turn.lock();
-        let count = write(self.file)?;
+        write_at(self.file, bytes, position)?;
         drop(own);
         if let Some(dirty) = &self.dirty {
-            dirty.add(count as u64);
+            dirty.add(bytes.len() as u64);
         }
-        Ok(count)
+        Ok(())
     }
+}
+
+/// Writes bytes, and has the file system find room for all of them at once if they are many, and not for each page.
+fn write_at(file: &File, bytes: &[u8], position: u64) -> Result<()> {
+    if bytes.len() > LARGE {
+        // Not every file system can.
+        let _ = rustix::fs::fallocate(
+            file,
+            FallocateFlags::empty(),
+            position,
+            bytes.len() as u64,
+        );
+    }
+    file.write_all_at(bytes, position).map_err(failed)
 }
 
 /// Copies until nobody asks for more.
 fn copy_all(queue: &Mutex<Receiver<Job>>, to: &Output<'_>, cache: &Cache) -> Result<Vec<Digest>> {
-    let mut buffer = Vec::new();
+    let mut buffer = vec![0; PIECE];
     let mut damaged = Vec::new();
     loop {
         let job = queue.lock().map(|queue| queue.recv());
         let Ok(Ok(Job { copy, start })) = job else {
             return Ok(damaged);
         };
-        if copy_known(&copy, to, start) {
+        if copy.seen.is_some() && copy_known(&copy, to, start, &mut buffer)? {
             continue;
         }
-        buffer.resize(CHUNK, 0);
         let copied = copy_hashed(&copy, to, start, &mut buffer)?;
         let digest = copy.content.digest();
         match (copied, copy.origin, copy.watch) {
@@ -264,31 +271,6 @@ fn copy_all(queue: &Mutex<Receiver<Job>>, to: &Output<'_>, cache: &Cache) -> Res
             (Err(problem), Origin::Vendor(subject), _) => return Err(problem.of(subject)),
         }
     }
-}
-
-/// Has the kernel copy content that is known, and says whether that is done and it was known until the end. If not, for
-/// example because two file systems are involved, it has to be copied the other way, which tells why.
-fn copy_known(copy: &Copy, to: &Output<'_>, mut position: u64) -> bool {
-    if copy.seen.is_none() {
-        return false;
-    }
-    let (mut start, mut left) = (copy.start, copy.content.size());
-    // Where it can, the file system finds room for all of it at once, and not for each page.
-    let _ = rustix::fs::fallocate(to.file, FallocateFlags::empty(), position, left);
-    while left > 0 {
-        let most = usize::try_from(left.min(RANGE)).unwrap_or(CHUNK);
-        let copied = to.write(|to| {
-            let (from, to) = ((&copy.from, Some(&mut start)), (to, Some(&mut position)));
-            rustix::fs::copy_file_range(from.0, from.1, to.0, to.1, most)
-        });
-        match copied {
-            Ok(0) => return false,
-            Ok(count) => left = left.saturating_sub(count as u64),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return false,
-        }
-    }
-    look(&copy.from) == copy.seen
 }
 
 /// Why content is not what it should be.
@@ -315,34 +297,51 @@ impl Unfit {
     }
 }
 
-/// Writes exactly the bytes that it hashes. The inner error is one of what is read.
+/// Copies content that is known, and says whether it was until the end. If not, it has to be hashed, which tells why.
+fn copy_known(copy: &Copy, to: &Output<'_>, start: u64, buffer: &mut [u8]) -> Result<bool> {
+    let copied = copy_bytes(copy, to, start, buffer, |_| ())?;
+    Ok(copied.is_ok() && look(&copy.from) == copy.seen)
+}
+
+/// Copies exactly the bytes that it hashes. The inner error is one of what is read.
 fn copy_hashed(
+    copy: &Copy,
+    to: &Output<'_>,
+    start: u64,
+    buffer: &mut [u8],
+) -> Result<Result<(), Unfit>> {
+    let mut hasher = Hasher::default();
+    let copied = copy_bytes(copy, to, start, buffer, |piece| hasher.update(piece))?;
+    let (found, expected) = (hasher.finish(), copy.content.digest());
+    Ok(match copied {
+        Ok(()) if found != expected => Err(Unfit::Other { found, expected }),
+        other => other,
+    })
+}
+
+/// Has each piece `seen` between the read and the write of it.
+fn copy_bytes(
     copy: &Copy,
     to: &Output<'_>,
     mut position: u64,
     buffer: &mut [u8],
+    mut seen: impl FnMut(&[u8]),
 ) -> Result<Result<(), Unfit>> {
-    let mut hasher = Hasher::default();
     let (mut start, mut left) = (copy.start, copy.content.size());
     while left > 0 {
-        let most = usize::try_from(left).unwrap_or(CHUNK).min(buffer.len());
-        let count = match copy.from.read_at(&mut buffer[..most], start) {
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let piece = match copy.from.read_at(&mut buffer[..most], start) {
             Ok(0) => return Ok(Err(Unfit::Short)),
-            Ok(count) => count,
+            Ok(count) => &buffer[..count],
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(e) => return Ok(Err(Unfit::Unread(e))),
         };
-        hasher.update(&buffer[..count]);
-        to.write_at(&buffer[..count], position)?;
-        let count = count as u64;
+        seen(piece);
+        to.write_at(piece, position)?;
+        let count = piece.len() as u64;
         (start, position, left) = (start + count, position + count, left - count);
     }
-    let (found, expected) = (hasher.finish(), copy.content.digest());
-    Ok(if found == expected {
-        Ok(())
-    } else {
-        Err(Unfit::Other { found, expected })
-    })
+    Ok(Ok(()))
 }
 
 /// A thread that waits for the disk while others work.
