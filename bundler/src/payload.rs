@@ -238,12 +238,7 @@ impl Output<'_> {
 fn write_at(file: &File, bytes: &[u8], position: u64) -> Result<()> {
     if bytes.len() > LARGE {
         // Not every file system can.
-        let _ = rustix::fs::fallocate(
-            file,
-            FallocateFlags::empty(),
-            position,
-            bytes.len() as u64,
-        );
+        let _ = rustix::fs::fallocate(file, FallocateFlags::empty(), position, bytes.len() as u64);
     }
     file.write_all_at(bytes, position).map_err(failed)
 }

@@ -5,6 +5,7 @@ mod artifact;
 mod configuration;
 mod definitions;
 mod health;
+mod listing;
 mod named;
 mod tree;
 
