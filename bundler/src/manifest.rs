@@ -23,15 +23,9 @@ pub(crate) trait Contents {
     /// The digest of a file or of a tree's JSON with `size` bytes.
     fn file(&mut self, source: &Source, size: u64) -> Result<Digest>;
 
-    /// The digest of what was made here.
-    fn made(&mut self, bytes: Vec<u8>) -> Result<Digest> {
-        let size = bytes.len() as u64;
-        self.file(&Source::Bytes(bytes), size)
-    }
-
-    /// The same of a bill of materials, which is another one if any content is.
-    fn bill(&mut self, bytes: Vec<u8>) -> Result<Digest> {
-        self.made(bytes)
+    /// Sees what was made here, which has this digest.
+    fn made(&mut self, _bytes: Vec<u8>, _digest: Digest) -> Result<()> {
+        Ok(())
     }
 
     /// Whether contents are really looked at. If not, nothing is made of them either, and the length of what would
@@ -111,10 +105,9 @@ pub(crate) fn release_with(
                 side: &side,
                 packages,
             };
-            sbom::each(&input, &mut |format, bytes| {
-                let length = bytes.len() as u64;
-                add(format, contents.bill(bytes)?, length);
-                Ok(())
+            sbom::each(&input, &mut |format, bytes, digest| {
+                add(format, digest, bytes.len() as u64);
+                contents.made(bytes, digest)
             })?;
         }
         Bills::AtMost(packages) => {
@@ -215,7 +208,8 @@ fn tree(
     tree.check("tree")?;
     let json = tree.to_bytes()?;
     let size = json.len() as u64;
-    let digest = contents.made(json)?;
+    let digest = Digest::of(&json);
+    contents.made(json, digest)?;
     trees.insert(digest, tree);
     Ok(TreeRef {
         digest,

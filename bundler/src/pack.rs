@@ -101,7 +101,6 @@ fn pack_to(
         queue,
         open: Small::new(),
         seen: stored.iter().map(|s| s.blob.digest()).collect(),
-        is_new: false,
         tools,
     };
     let (Side { release, trees }, packs) = std::thread::scope(|scope| {
@@ -209,8 +208,6 @@ struct Packer<'a> {
     open: Small,
     /// What is in the bundle already.
     seen: HashSet<Digest>,
-    /// Whether a pack was made that the cache did not have: most likely it has the bills of this release as little.
-    is_new: bool,
     tools: &'a Tools<'a>,
 }
 
@@ -232,31 +229,17 @@ impl Contents for Packer<'_> {
         }
     }
 
-    /// The same, without another copy of it in memory.
-    fn made(&mut self, bytes: Vec<u8>) -> Result<Digest> {
+    fn made(&mut self, bytes: Vec<u8>, digest: Digest) -> Result<()> {
         let size = bytes.len() as u64;
         if is_small(size) {
-            return self.file(&Source::Bytes(bytes), size);
+            return self.file(&Source::Bytes(bytes), size).map(drop);
         }
-        let digest = Digest::of(&bytes);
-        if !self.seen.contains(&digest)
-            && !self.take_cached(BlobRef(digest, size), DOCUMENT_LEVEL)?
-        {
-            self.large_made(bytes, Some(digest))?;
+        let blob = BlobRef(digest, size);
+        if !self.seen.contains(&digest) && !self.take_cached(blob, DOCUMENT_LEVEL)? {
+            self.large_made(bytes, blob)?;
         }
         self.tools.packed(size);
-        Ok(digest)
-    }
-
-    /// Where the cache hardly has it, it is not asked: the bill is hashed while others compress it.
-    fn bill(&mut self, bytes: Vec<u8>) -> Result<Digest> {
-        let size = bytes.len() as u64;
-        if is_small(size) || !self.is_new {
-            return self.made(bytes);
-        }
-        let digest = self.large_made(bytes, None)?;
-        self.tools.packed(size);
-        Ok(digest)
+        Ok(())
     }
 
     fn image_blob(&mut self, blob: &PlannedBlob) -> Result<()> {
@@ -313,7 +296,6 @@ impl Packer<'_> {
         if let Some(found) = self.tools.cache.pack(small.blobs(), LEVEL) {
             return self.queue.add(Next::Cached(Box::new(found)));
         }
-        self.is_new = true;
         let (tar, blobs) = small.finish(self.tools.cache)?;
         let frame = self.queue.compress(tar, LEVEL)?;
         self.queue.add(Next::Pack(blobs, frame))
@@ -327,19 +309,16 @@ impl Packer<'_> {
             self.tools.packed(size);
             return Ok(digest);
         }
-        self.is_new = true;
         self.queue.add(Next::Large(LEVEL))?;
         let digest = self.frames(source, size)?;
         self.end_large(BlobRef(digest, size))?;
         Ok(digest)
     }
 
-    /// Gives what was made here a pack of its own.
-    fn large_made(&mut self, mut bytes: Vec<u8>, known: Option<Digest>) -> Result<Digest> {
-        let length = bytes.len();
-        self.is_new = true;
+    /// Gives what was made here a pack of its own, without another copy of it in memory.
+    fn large_made(&mut self, mut bytes: Vec<u8>, blob: BlobRef) -> Result<()> {
         self.queue.add(Next::Large(DOCUMENT_LEVEL))?;
-        bytes.extend(tar::zeros_after(length as u64));
+        bytes.extend(tar::zeros_after(blob.size()));
         bytes.extend(tar::ZEROS);
         let bytes = Arc::new(bytes);
         for start in (0..bytes.len()).step_by(FRAME_BYTES) {
@@ -347,9 +326,7 @@ impl Packer<'_> {
             let frame = self.queue.compress(part, DOCUMENT_LEVEL)?;
             self.queue.add(Next::Frame(frame))?;
         }
-        let digest = known.unwrap_or_else(|| Digest::of(&bytes[..length]));
-        self.end_large(BlobRef(digest, length as u64))?;
-        Ok(digest)
+        self.end_large(blob)
     }
 
     /// Ends the pack of a large blob, which is dropped if it turns out to be in the bundle already.

@@ -26,8 +26,10 @@ use crate::{
 
 /// After so many bytes the disk is asked to begin, so that the last sync has little left to wait for.
 const FLUSH_BYTES: u64 = 32 << 20;
-/// How much is copied at once: it should still be near the processor when it is written.
+/// How much is copied at once.
 const PIECE: usize = 1 << 20;
+/// The same of what is hashed on the way: it should still be near the processor when it is written.
+const HASHED_PIECE: usize = 256 << 10;
 /// From how many bytes on the file system is asked for room before they are written.
 const LARGE: usize = 64 << 10;
 /// How many headers of members that are copied wait until they are written.
@@ -306,6 +308,7 @@ fn copy_hashed(
     buffer: &mut [u8],
 ) -> Result<Result<(), Unfit>> {
     let mut hasher = Hasher::default();
+    let buffer = &mut buffer[..HASHED_PIECE];
     let copied = copy_bytes(copy, to, start, buffer, |piece| hasher.update(piece))?;
     let (found, expected) = (hasher.finish(), copy.content.digest());
     Ok(match copied {

@@ -7,6 +7,7 @@
 //! this one.
 
 mod entries;
+mod known;
 mod packs;
 mod records;
 

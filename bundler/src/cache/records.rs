@@ -10,12 +10,13 @@ use std::{collections::HashMap, fs::File, path::Path, time::Duration};
 use rustix::fs::{AtFlags, CWD, StatFs, StatVfs, Statx, StatxFlags, StatxTimestamp};
 use sealift_verifier::digest::Digest;
 
-use super::entries::Folder;
+use super::{
+    entries::Folder,
+    known::{Known, MOST_BYTES},
+};
 use crate::plan::Source;
 
 const MAGIC: &[u8; 8] = b"sealift2";
-/// How many are kept: some 60 MB.
-const MOST: usize = 500_000;
 /// How far behind the present a ctime has to lie: file systems with short inodes round it down to a second.
 const MARGIN: Duration = Duration::from_secs(2);
 /// By when the kernel has written every page that a program changed through a mapping; 30 seconds, if nobody
@@ -33,7 +34,7 @@ pub(crate) const LOOKS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::B
 
 /// Seconds and nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Stamp(i64, u32);
+pub(super) struct Stamp(pub(super) i64, pub(super) u32);
 
 impl Stamp {
     fn before(self, duration: Duration) -> Self {
@@ -44,21 +45,21 @@ impl Stamp {
 
 /// Which part of which file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Place {
-    file_system: u64,
-    device: u64,
-    inode: u64,
-    offset: u64,
-    length: u64,
+pub(super) struct Place {
+    pub(super) file_system: u64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) offset: u64,
+    pub(super) length: u64,
 }
 
 /// What can be seen of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Looks {
-    size: u64,
-    modified: Stamp,
-    changed: Stamp,
-    born: Stamp,
+pub(super) struct Looks {
+    pub(super) size: u64,
+    pub(super) modified: Stamp,
+    pub(super) changed: Stamp,
+    pub(super) born: Stamp,
 }
 
 /// Which file it was, and what it looked like, when it was asked for last.
@@ -84,14 +85,6 @@ impl From<&Statx> for Seen {
             },
         }
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    looks: Looks,
-    digest: Digest,
-    /// In this run.
-    used: bool,
 }
 
 /// A file that is being read: what it looked like before.
@@ -127,7 +120,7 @@ impl Watch {
 #[derive(Debug, Default)]
 pub(super) struct Records {
     of: Of,
-    known: HashMap<Place, Record>,
+    known: Known,
     /// Whether there is something to write.
     learned: bool,
     /// Those on disk are not to be added to again.
@@ -150,10 +143,10 @@ impl Records {
             ..Self::default()
         };
         records.set_present(folder.probe());
-        let read = folder.read(records.name(), MOST * Record::BYTES + 1024);
+        let read = folder.read(records.name(), MOST_BYTES);
         let header = records.header(folder);
         if let Some(((bytes, file), header)) = read.zip(header) {
-            records.known = parse(&bytes, &header).unwrap_or_default();
+            records.known = Known::parse(&bytes, &header).unwrap_or_default();
             records.file = look(&file);
         }
         records
@@ -175,25 +168,12 @@ impl Records {
         let file = folder.open_entry(self.name());
         let known = self.file.is_some() && self.file == file.and_then(|file| look(&file));
         if !self.forgotten && !known {
-            for (place, record) in Self::read(self.of, folder).known {
-                self.known.entry(place).or_insert(record);
-            }
+            self.known.add(&Self::read(self.of, folder).known);
         }
-        let Some(mut bytes) = self.header(folder) else {
-            return;
-        };
-        let mut all: Vec<_> = self.known.iter().collect();
-        if all.len() > MOST {
-            all.sort_by_key(|(_, record)| !record.used);
-            all.truncate(MOST);
+        if let Some(header) = self.header(folder) {
+            let write = |parts: &[&[u8]]| folder.write(self.name(), parts);
+            self.known.store(&header, write);
         }
-        bytes.reserve(all.len() * Record::BYTES + 32);
-        for (place, record) in all {
-            record.put(place, &mut bytes);
-        }
-        let digest = Digest::of(&bytes);
-        bytes.extend(digest.as_bytes());
-        folder.write(self.name(), &[&bytes]);
     }
 
     /// What a file of records begins with: what it is, and the folder that it belongs to. A copied folder is another
@@ -223,7 +203,7 @@ impl Records {
 
     /// Drops all of them, also those on disk.
     pub(super) fn forget(&mut self) {
-        self.known.clear();
+        self.known = Known::default();
         (self.learned, self.forgotten) = (true, true);
     }
 
@@ -274,13 +254,10 @@ impl Records {
         file_system: impl FnOnce() -> Kind,
     ) -> Option<Digest> {
         let place = self.place(seen, part, file_system)?;
-        let present = self.present?;
-        let record = self.known.get_mut(&place)?;
-        if record.looks != seen.looks || seen.looks.changed >= present {
+        if seen.looks.changed >= self.present? {
             return None;
         }
-        record.used = true;
-        Some(record.digest)
+        self.known.recall(&place, &seen.looks)
     }
 
     /// What a file looks like before it is read; nothing if a later change might not show.
@@ -338,14 +315,7 @@ impl Records {
     pub(super) fn learn(&mut self, Watch { place, looks }: Watch, file: &File, digest: Digest) {
         if look(file).is_some_and(|seen| seen.looks == looks) {
             self.learned = true;
-            self.known.insert(
-                place,
-                Record {
-                    looks,
-                    digest,
-                    used: true,
-                },
-            );
+            self.known.learn(&place, &looks, digest);
         }
     }
 
@@ -409,141 +379,4 @@ fn kind_of(file: &File) -> Kind {
 pub(crate) fn look(file: &File) -> Option<Seen> {
     let looked = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, LOOKS).ok()?;
     Some(Seen::from(&looked))
-}
-
-impl Record {
-    /// As it is stored: five numbers of the place, the length, three times, the digest.
-    const BYTES: usize = 6 * 8 + 3 * 12 + 32;
-
-    fn put(&self, place: &Place, bytes: &mut Vec<u8>) {
-        let Place {
-            file_system,
-            device,
-            inode,
-            offset,
-            length,
-        } = *place;
-        let Looks {
-            size,
-            modified,
-            changed,
-            born,
-        } = self.looks;
-        for number in [file_system, device, inode, offset, length, size] {
-            bytes.extend(number.to_le_bytes());
-        }
-        for Stamp(seconds, nanoseconds) in [modified, changed, born] {
-            bytes.extend(seconds.to_le_bytes());
-            bytes.extend(nanoseconds.to_le_bytes());
-        }
-        bytes.extend(self.digest.as_bytes());
-    }
-
-    fn take(mut bytes: &[u8]) -> Option<(Place, Self)> {
-        let from = &mut bytes;
-        let place = Place {
-            file_system: number(from)?,
-            device: number(from)?,
-            inode: number(from)?,
-            offset: number(from)?,
-            length: number(from)?,
-        };
-        let looks = Looks {
-            size: number(from)?,
-            modified: stamp(from)?,
-            changed: stamp(from)?,
-            born: stamp(from)?,
-        };
-        let digest = <[u8; 32]>::try_from(*from).ok()?.into();
-        Some((
-            place,
-            Self {
-                looks,
-                digest,
-                used: false,
-            },
-        ))
-    }
-}
-
-fn parse(bytes: &[u8], header: &[u8]) -> Option<HashMap<Place, Record>> {
-    let (content, digest) = bytes.split_last_chunk::<32>()?;
-    let records = content.strip_prefix(header)?;
-    if Digest::of(content).as_bytes() != digest {
-        return None;
-    }
-    let mut known = HashMap::with_capacity(records.len() / Record::BYTES);
-    for record in records.chunks(Record::BYTES) {
-        let (place, record) = Record::take(record)?;
-        known.insert(place, record);
-    }
-    Some(known)
-}
-
-fn array<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
-    let (array, rest) = from.split_first_chunk()?;
-    *from = rest;
-    Some(*array)
-}
-
-fn number(from: &mut &[u8]) -> Option<u64> {
-    array(from).map(u64::from_le_bytes)
-}
-
-fn stamp(from: &mut &[u8]) -> Option<Stamp> {
-    let seconds = array(from).map(i64::from_le_bytes)?;
-    Some(Stamp(seconds, array(from).map(u32::from_le_bytes)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_are_read_as_they_were_written_or_not_at_all() {
-        let header = [MAGIC.as_slice(), &7_u64.to_le_bytes()].concat();
-        let record = |n: u64| {
-            let place = Place {
-                file_system: n,
-                device: 1,
-                inode: n << 40,
-                offset: 2,
-                length: 3,
-            };
-            let stamp = |seconds| Stamp(seconds, 999_999_999);
-            let looks = Looks {
-                size: 4,
-                modified: stamp(-1),
-                changed: stamp(i64::MAX),
-                born: stamp(5),
-            };
-            (
-                place,
-                Record {
-                    looks,
-                    digest: Digest::of(&n.to_le_bytes()),
-                    used: false,
-                },
-            )
-        };
-        let mut bytes = header.clone();
-        for (place, record) in (0..3).map(record) {
-            record.put(&place, &mut bytes);
-        }
-        assert_eq!(bytes.len(), header.len() + 3 * Record::BYTES);
-        let digest = Digest::of(&bytes);
-        bytes.extend(digest.as_bytes());
-        let found = parse(&bytes, &header).unwrap();
-        assert_eq!(found.len(), 3);
-        for (place, record) in (0..3).map(record) {
-            let found = found[&place];
-            assert!(found.looks == record.looks && found.digest == record.digest);
-        }
-        for position in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[position] ^= 1;
-            assert!(parse(&changed, &header).is_none(), "{position}");
-            assert!(parse(&bytes[..position], &header).is_none(), "{position}");
-        }
-    }
 }

@@ -16,6 +16,7 @@ mod spdx3;
 use std::thread::ScopedJoinHandle;
 
 use sealift_verifier::{
+    digest::Digest,
     json,
     release::{Content, SbomFormat},
 };
@@ -46,31 +47,40 @@ const TOOL: &str = "sealift-bundler";
 /// Only what cannot be written as JSON.
 pub fn documents(input: &SbomInput<'_>) -> Result<Vec<(SbomFormat, Vec<u8>)>> {
     let mut documents = Vec::new();
-    each(input, &mut |format, bytes| {
+    each(input, &mut |format, bytes, _| {
         documents.push((format, bytes));
         Ok(())
     })?;
     Ok(documents)
 }
 
-/// Hands over one document after the other, in the order of their formats, while the next one is written: two at most
-/// are in memory.
+/// Hands over one document after the other with its digest, in the order of their formats, while the others are written.
 pub(crate) fn each(
     input: &SbomInput<'_>,
-    take: &mut dyn FnMut(SbomFormat, Vec<u8>) -> Result<()>,
+    take: &mut dyn FnMut(SbomFormat, Vec<u8>, Digest) -> Result<()>,
 ) -> Result<()> {
     let model = &Model::new(input)?;
     std::thread::scope(|scope| {
-        let spdx2 = scope.spawn(|| spdx2::write(model));
-        take(SbomFormat::CycloneDx, cyclonedx::write(model)?)?;
-        let spdx2 = join(spdx2)?;
-        let spdx3 = scope.spawn(|| spdx3::write(model));
-        take(SbomFormat::Spdx2, spdx2)?;
-        take(SbomFormat::Spdx3, join(spdx3)?)
+        let documents = SbomFormat::ALL.map(|format| {
+            let write = move || {
+                let bytes = match format {
+                    SbomFormat::CycloneDx => cyclonedx::write(model),
+                    SbomFormat::Spdx2 => spdx2::write(model),
+                    SbomFormat::Spdx3 => spdx3::write(model),
+                }?;
+                let digest = Digest::of(&bytes);
+                Ok((bytes, digest))
+            };
+            (format, scope.spawn(write))
+        });
+        documents.into_iter().try_for_each(|(format, document)| {
+            let (bytes, digest) = join(document)?;
+            take(format, bytes, digest)
+        })
     })
 }
 
-fn join(document: ScopedJoinHandle<'_, Result<Vec<u8>>>) -> Result<Vec<u8>> {
+fn join<T>(document: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     let early = |_| {
         let why = "a thread ended early";
         Err(Error::new(Code::Io, "the bill of materials", why))
