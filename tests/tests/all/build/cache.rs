@@ -342,17 +342,28 @@ fn neither_times_nor_names_hide_a_change() {
 /// How many pieces of files with `part` in their path a build reads to hash them, and how many only to copy them: these
 /// are longer.
 fn read_and_copied(sandbox: &Sandbox, build: Program, part: &str) -> (usize, usize) {
-    let trace = sandbox.join("trace");
-    let path = trace.to_str().unwrap();
-    let calls = "trace=read,pread64";
-    build
-        .behind(&["strace", "-f", "-qq", "-y", "-o", path, "-e", calls])
-        .run()
-        .ok();
-    let trace = String::from_utf8_lossy(&read(&trace)).into_owned();
-    let lines = || trace.lines().filter(|line| line.contains(part));
-    let pieces = |length| lines().filter(move |line| line.contains(length)).count();
-    (pieces(", 262144, "), pieces(", 1048576, "))
+    let folder = sandbox.join("traces");
+    fs::create_dir_all(&folder).unwrap();
+    // A file for each thread, so that no call is told in two lines.
+    let path = folder.join("trace");
+    let to = ["-qq", "-y", "-o", path.to_str().unwrap()];
+    let strace = ["strace", "-ff", "-e", "trace=pread64"];
+    build.behind(&[&strace[..], &to].concat()).run().ok();
+    let (mut hashed, mut copied) = (0, 0);
+    for trace in fs::read_dir(&folder).unwrap() {
+        let text = read(&trace.unwrap().path());
+        for line in String::from_utf8_lossy(&text).lines() {
+            let (call, _) = line.rsplit_once(") = ").unwrap_or_default();
+            let length = call.rsplit(", ").nth(1).and_then(|n| n.parse().ok());
+            match length.filter(|_: &u64| call.contains(part)) {
+                Some(262_144) => hashed += 1,
+                Some(262_145..) => copied += 1,
+                _ => {}
+            }
+        }
+    }
+    fs::remove_dir_all(folder).unwrap();
+    (hashed, copied)
 }
 
 #[test]
