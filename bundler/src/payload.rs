@@ -31,7 +31,7 @@ const PIECE: usize = 1 << 20;
 /// The same of what is hashed on the way: it should still be near the processor when it is written.
 const HASHED_PIECE: usize = 256 << 10;
 /// From how many bytes on the file system is asked for room before they are written.
-const LARGE: usize = 64 << 10;
+const LARGE: u64 = 64 << 10;
 /// How many headers of members that are copied wait until they are written.
 const MOST_HEADERS: usize = 1024;
 /// How many copies may wait, however many files may be open.
@@ -157,7 +157,8 @@ impl<'s> Payload<'s> {
 
     /// Fills room that was left at `position`.
     pub(crate) fn fill(&self, position: u64, bytes: &[u8]) -> Result<()> {
-        write_at(self.file, bytes, position)?;
+        make_room(self.file, position, bytes.len() as u64);
+        self.file.write_all_at(bytes, position).map_err(failed)?;
         if let Some(dirty) = &self.flusher.dirty {
             dirty.add(bytes.len() as u64);
         }
@@ -227,7 +228,7 @@ impl Output<'_> {
     /// Writes bytes, once it is our turn.
     fn write_at(&self, bytes: &[u8], position: u64) -> Result<()> {
         let own = self.turn.lock();
-        write_at(self.file, bytes, position)?;
+        (self.file).write_all_at(bytes, position).map_err(failed)?;
         drop(own);
         if let Some(dirty) = &self.dirty {
             dirty.add(bytes.len() as u64);
@@ -236,13 +237,12 @@ impl Output<'_> {
     }
 }
 
-/// Writes bytes, and has the file system find room for all of them at once if they are many, and not for each page.
-fn write_at(file: &File, bytes: &[u8], position: u64) -> Result<()> {
-    if bytes.len() > LARGE {
+/// Has the file system find room for much at once, and not for each page that is written.
+fn make_room(file: &File, position: u64, length: u64) {
+    if length > LARGE {
         // Not every file system can.
-        let _ = rustix::fs::fallocate(file, FallocateFlags::empty(), position, bytes.len() as u64);
+        let _ = rustix::fs::fallocate(file, FallocateFlags::empty(), position, length);
     }
-    file.write_all_at(bytes, position).map_err(failed)
 }
 
 /// Copies until nobody asks for more.
@@ -326,6 +326,7 @@ fn copy_bytes(
     mut seen: impl FnMut(&[u8]),
 ) -> Result<Result<(), Unfit>> {
     let (mut start, mut left) = (copy.start, copy.content.size());
+    make_room(to.file, position, left);
     while left > 0 {
         let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let piece = match copy.from.read_at(&mut buffer[..most], start) {

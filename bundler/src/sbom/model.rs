@@ -175,10 +175,11 @@ impl<'a> Part<'a> {
             Content::Tree(tree) => {
                 let entries = input.side.trees.get(&tree.digest);
                 let files = entries.into_iter().flat_map(Tree::files);
+                let folder = artifact.name.as_str();
                 self.files
                     .extend(files.map(|(path, _, _, digest)| FilePart {
                         id: numbers.file(),
-                        path: format!("{}/{path}", artifact.name),
+                        path: [folder, "/", path.as_str()].concat(),
                         sha256: digest,
                     }));
             }
