@@ -1,8 +1,9 @@
 //! Records as they are stored, which are found without reading one by one.
 
+use std::hash::BuildHasher;
+
 use hashbrown::{DefaultHashBuilder, HashTable};
 use sealift_verifier::digest::{Digest, Hasher};
-use std::hash::BuildHasher;
 
 use super::records::{Looks, Place};
 
@@ -42,7 +43,9 @@ impl Known {
             numbers: HashTable::with_capacity(stored.len()),
             hasher: DefaultHashBuilder::default(),
         };
-        stored.iter().for_each(|record| known.put(*record, false));
+        for record in stored {
+            known.put(*record, false);
+        }
         Some(known)
     }
 

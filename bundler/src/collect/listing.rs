@@ -37,7 +37,7 @@ pub(super) fn below(root: &Path) -> Result<Vec<PlannedEntry>, Vec<Wrong>> {
         folders: vec![(ROOT, root.to_owned())],
         unfinished: 1,
     });
-    let (more, last) = (Condvar::new(), AtomicUsize::new(ROOT));
+    let (more, newest) = (Condvar::new(), AtomicUsize::new(ROOT));
     let work = || {
         let mut looked = Looked::default();
         let mut list = todo.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ pub(super) fn below(root: &Path) -> Result<Vec<PlannedEntry>, Vec<Wrong>> {
                     more: &more,
                     below: Vec::new(),
                 };
-                let items = looked.folder(root, &folder, &last, &mut done.below);
+                let items = looked.folder(root, &folder, &newest, &mut done.below);
                 looked.folders.push((number, items));
                 drop(done);
                 list = todo.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,12 +146,12 @@ impl Item {
 
 impl Looked {
     /// Looks at what lies in a folder, in order, and adds the folders in it to those that lie `below`, with the numbers
-    /// that follow the `last`. It is opened once, so that the way there is not gone for each of its files.
+    /// that follow the `newest`. It is opened once, so that the way there is not gone for each of its files.
     fn folder(
         &mut self,
         root: &Path,
         folder: &Path,
-        last: &AtomicUsize,
+        newest: &AtomicUsize,
         below: &mut Vec<(usize, PathBuf)>,
     ) -> Vec<Item> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -182,7 +182,7 @@ impl Looked {
             path.push(OsStr::from_bytes(name));
             match entry(root, path, &open, &found) {
                 Ok(entry) if entry.node == PlannedNode::Dir => {
-                    let number = last.fetch_add(1, Relaxed) + 1;
+                    let number = newest.fetch_add(1, Relaxed) + 1;
                     below.push((number, root.join(entry.path.as_path())));
                     items.push(Item::Below(entry.path.clone(), number));
                     items.push(Item::Folder(entry, number));
@@ -320,6 +320,8 @@ fn name(special: FileType) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     /// Names that a `/` sorts before and behind, in folders, beside them and without anything in them.
@@ -331,7 +333,7 @@ mod tests {
         for path in files {
             let file = root.path().join(path);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, "").unwrap();
+            File::create(file).unwrap();
         }
         for path in folders {
             std::fs::create_dir_all(root.path().join(path)).unwrap();
