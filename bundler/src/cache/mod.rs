@@ -2,7 +2,7 @@
 //! their content. A cache makes a build faster and never another: without it, the bytes are the same.
 //!
 //! Two things are kept. `records` say which content a file had when it looked exactly as it does now, so that
-//! it need not be read; `entries` are results under the digest of everything that they were made of. There are records of
+//! it need not be read, and `known` is how they are stored; `entries` are results under the digest of everything that they were made of. There are records of
 //! them too: those that changed since they were written are hashed again while they are used. See docs/decisions/0005-cache.md for what may fool a cache and does not fool
 //! this one.
 

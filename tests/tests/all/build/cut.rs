@@ -12,10 +12,11 @@ use sealift_tests::{
 use super::input::{Single, has_open};
 
 /// Calls that change a file system.
-const CHANGING: [&str; 12] = [
+const CHANGING: [&str; 13] = [
     "write",
     "pwrite64",
     "copy_file_range",
+    "fallocate",
     "sendfile",
     "ftruncate",
     "fsync",
