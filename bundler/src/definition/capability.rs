@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::Code,
+    license::expression,
     problem::{Place, Problem},
 };
 
@@ -116,9 +117,10 @@ impl CapabilityDefinition {
         let description = fields.line("description", 500);
         let license_at = fields.place_of("license");
         let license = fields.line("license", 500);
-        let license = license
-            .zip(license_at)
-            .map(|(value, at)| Located { value, at });
+        let license = license.zip(license_at).map(|(value, at)| Located {
+            value: expression::canonical(&value),
+            at,
+        });
         let vendor = fields.line("vendor", 200);
         let yanked = read_yanked(&mut fields);
         let modes = read_modes(&mut fields);
@@ -203,10 +205,14 @@ fn read_modes(fields: &mut Fields<'_, '_>) -> Vec<Mode> {
     let Some(at) = fields.place_of("modes") else {
         return Mode::ALL.to_vec();
     };
+    let nowhere = fields.is_empty_list("modes");
     let modes = fields.parsed_set::<Mode>("modes", Code::InvalidValue);
-    if modes.is_empty() {
+    if nowhere {
         let problem = Problem::new(&at, Code::InvalidValue, "may run nowhere");
         fields.note(problem.with_hint("name modes, or leave it out for all of them"));
+    }
+    // What could not be read has a problem of its own.
+    if modes.is_empty() {
         return Mode::ALL.to_vec();
     }
     modes
@@ -219,7 +225,7 @@ fn read_others<T: FromStr<Err = String>>(
     name: &Name,
     requirement: impl Fn(T) -> VersionReq,
 ) -> Vec<(Name, Located<VersionReq>)> {
-    let others = fields.parsed_map::<Name, T>(key, Code::RequirementInvalid);
+    let others = fields.parsed_map::<Name, T>(key, Code::NameInvalid, Code::RequirementInvalid);
     let others = others.into_iter().map(|(other, said)| {
         let Located { value, at } = said;
         let value = requirement(value);
@@ -230,7 +236,8 @@ fn read_others<T: FromStr<Err = String>>(
         let itself = other == name;
         if itself {
             let message = format!("{name} cannot speak of itself here");
-            fields.report(&requirement.at, Code::InvalidValue, message);
+            let problem = Problem::new(&requirement.at, Code::InvalidValue, message);
+            fields.note(problem.with_hint("leave it out"));
         }
         !itself
     });
@@ -242,7 +249,8 @@ fn read_substitutes(
     name: &Name,
     modes: &[Mode],
 ) -> Vec<(Mode, Located<Name>)> {
-    let mut substitutes = fields.parsed_map::<Mode, Name>("substitutes", Code::NameInvalid);
+    let mut substitutes =
+        fields.parsed_map::<Mode, Name>("substitutes", Code::InvalidValue, Code::NameInvalid);
     substitutes.retain(|(mode, other)| {
         let wrong = if other.value == *name {
             format!("{name} cannot stand in for itself")

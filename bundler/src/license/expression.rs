@@ -3,6 +3,7 @@
 use spdx::{
     AdditionItem, Expression, LicenseItem,
     error::ParseError,
+    flags::IS_DEPRECATED,
     identifiers::{EXCEPTIONS, LICENSES},
 };
 
@@ -35,15 +36,50 @@ pub fn parse(text: &str) -> Result<Expression, Wrong> {
             message: format!("{text:?}: a reference has no name"),
             hint: NO_SUCH_LICENSE.into(),
         }),
-        Ok(expression) => Ok(expression),
+        Ok(expression) => match deprecated_exception(&expression) {
+            Some(name) => Err(Wrong {
+                message: format!("{text:?}: the license list has given up the exception {name:?}"),
+                hint: NO_SUCH_LICENSE.into(),
+            }),
+            None => Ok(expression),
+        },
         Err(error) => Err(explain(text, &error)),
     }
 }
 
+/// The same expression with operators in upper case (SPDX 2.3, annex D.2; later versions leave the choice) and single spaces
+/// between its parts. What is no expression stays as it is.
+pub(crate) fn canonical(text: &str) -> String {
+    if !is_expression(text) {
+        return text.to_owned();
+    }
+    let spaced = text.replace('(', " ( ").replace(')', " ) ");
+    let words = spaced.split_whitespace().map(|word| match word {
+        "and" | "or" | "with" => word.to_ascii_uppercase(),
+        _ => word.to_owned(),
+    });
+    let words: Vec<String> = words.collect();
+    words.join(" ").replace("( ", "(").replace(" )", ")")
+}
+
+/// An exception that the license list has given up.
+fn deprecated_exception(expression: &Expression) -> Option<&'static str> {
+    let mut additions = expression
+        .requirements()
+        .filter_map(|asked| match &asked.req.addition {
+            Some(AdditionItem::Spdx(id)) => Some(*id),
+            _ => None,
+        });
+    additions.find(|id| id.is_deprecated()).map(|id| id.name)
+}
+
 /// Whether [`parse`] would read it; without the work of an explanation.
 pub(super) fn is_expression(text: &str) -> bool {
-    Expression::parse(text)
-        .is_ok_and(|expression| !is_placeholder(&expression) && !has_empty_name(&expression))
+    Expression::parse(text).is_ok_and(|expression| {
+        !is_placeholder(&expression)
+            && !has_empty_name(&expression)
+            && deprecated_exception(&expression).is_none()
+    })
 }
 
 /// Whether nothing stands behind one of the prefixes: a name has at least one letter (SPDX 2.3, annex D.1, `idstring`).
@@ -72,10 +108,21 @@ fn is_placeholder(expression: &Expression) -> bool {
 
 fn explain(text: &str, error: &ParseError) -> Wrong {
     let term = text.get(error.span.clone()).unwrap_or_default().trim();
-    let hint = match (names::normalise(text), names::single(term)) {
-        (Some(normal), _) => format!("write {normal:?}"),
-        (None, Some(id)) => format!("write {id} instead of {term}"),
-        (None, None) => did_you_mean(term),
+    // Cargo used to write alternatives so.
+    let both = text.split_once('/').and_then(|(one, other)| {
+        let (one, other) = (names::single(one)?, names::single(other)?);
+        Some(format!("{one} OR {other}"))
+    });
+    let hint = match (names::normalise(text), both, names::single(term)) {
+        (Some(normal), ..) => format!("write {normal:?}"),
+        (None, Some(both), _) => format!("write {both:?} if one may choose"),
+        (None, None, Some(id)) => format!("write {id} instead of {term}"),
+        (None, None, None) => {
+            let before = text.get(..error.span.start).unwrap_or_default();
+            let last = before.split_whitespace().next_back();
+            let is_exception = last.is_some_and(|word| word.eq_ignore_ascii_case("with"));
+            did_you_mean(term, is_exception)
+        }
     };
     let what = &error.reason;
     let message = if term.is_empty() || term == text {
@@ -87,9 +134,18 @@ fn explain(text: &str, error: &ParseError) -> Wrong {
 }
 
 /// The known name that `term` probably means: at most a third of its letters differ.
-fn did_you_mean(term: &str) -> String {
-    let licenses = LICENSES.iter().map(|known| known.name);
-    let known = licenses.chain(EXCEPTIONS.iter().map(|known| known.name));
+fn did_you_mean(term: &str, is_exception: bool) -> String {
+    // npm says so of what nobody has a license for; the license of nearly that name says the opposite.
+    if term.eq_ignore_ascii_case("UNLICENSED") {
+        return NO_SUCH_LICENSE.into();
+    }
+    let licenses = LICENSES.iter().map(|known| (known.name, known.flags));
+    let exceptions = EXCEPTIONS.iter().map(|known| (known.name, known.flags));
+    let known = licenses
+        .filter(|_| !is_exception)
+        .chain(exceptions.filter(|_| is_exception));
+    let known = known.filter(|(_, flags)| flags & IS_DEPRECATED == 0);
+    let known = known.map(|(name, _)| name);
     let lower = term.to_ascii_lowercase();
     let distance = |name: &str| strsim::osa_distance(&lower, &name.to_ascii_lowercase());
     match known.map(|name| (distance(name), name)).min() {
@@ -148,10 +204,33 @@ mod tests {
                 "write \"GPL-2.0-only WITH Classpath-exception-2.0\"",
             ),
             ("ü ö", NO_SUCH_LICENSE),
+            ("UNLICENSED", NO_SUCH_LICENSE),
+            ("Nunit", NO_SUCH_LICENSE),
+            ("Classpath-exception-2.0", NO_SUCH_LICENSE),
+            ("GPL-2.0-only WITH Nokia-Qt-exception-1.1", NO_SUCH_LICENSE),
+            (
+                "MIT/Apache-2.0",
+                "write \"MIT OR Apache-2.0\" if one may choose",
+            ),
         ] {
             let found = parse(text).map(|_| ()).unwrap_err();
             assert_eq!(found.hint, hint, "{text}: {}", found.message);
             assert!(found.message.contains(&format!("{text:?}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn operators_are_written_in_upper_case() {
+        for (text, canonical) in [
+            ("MIT and ISC", "MIT AND ISC"),
+            (
+                "(MIT or LicenseRef-or)  and Apache-2.0 with LLVM-exception",
+                "(MIT OR LicenseRef-or) AND Apache-2.0 WITH LLVM-exception",
+            ),
+            ("MIT ", "MIT"),
+            ("Apache 2", "Apache 2"),
+        ] {
+            assert_eq!(super::canonical(text), canonical);
         }
     }
 

@@ -8,4 +8,8 @@ pub mod expression;
 pub mod names;
 mod rules;
 
+/// Stands in the license of a package for what of it has no reading, where the rest has one: what is known is held to the
+/// vendor's list, and that not all is known as well.
+pub(crate) const UNKNOWN_PART: &str = "LicenseRef-unknown";
+
 pub use rules::{LicenseRules, Unknown};

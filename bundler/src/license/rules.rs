@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path, str::FromStr};
 use sealift_verifier::path::{EntryPath, Name};
 use spdx::{LicenseItem, LicenseReq};
 
-use super::expression::{self, Wrong};
+use super::{
+    UNKNOWN_PART,
+    expression::{self, Wrong},
+};
 use crate::{
     definition::{Document, Fields, Located},
     error::Code,
@@ -84,7 +87,8 @@ impl FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with("pkg:") {
-            return Ok(Self::Packages(text.to_owned()));
+            // A scope of npm, as people write it.
+            return Ok(Self::Packages(text.replace("/@", "/%40")));
         }
         let name = text.parse::<Name>().map_err(|e| e.to_string())?;
         Ok(Self::Capability(name))
@@ -95,7 +99,10 @@ impl LicenseRules {
     /// Reads `licenses.toml` of a catalog. A list that cannot be read is none; then there are problems.
     pub fn read(catalog: &Path) -> (Option<Self>, Vec<Problem>) {
         let file = catalog.join(FILE);
-        if !file.exists() {
+        // A link that leads nowhere is no list that says nothing.
+        if let Err(e) = file.symlink_metadata()
+            && e.kind() == std::io::ErrorKind::NotFound
+        {
             return (Some(Self::default()), Vec::new());
         }
         match Document::read(&file) {
@@ -177,6 +184,11 @@ impl LicenseRules {
         };
         match self.refused(license, is_own) {
             Ok(None) => None,
+            Ok(Some(refused)) if refused == [UNKNOWN_PART] => {
+                let message =
+                    format!("{subject} has licenses that are not known, beside those of {license}");
+                Some(Problem::new(at, Code::LicenseUnknown, message))
+            }
             Ok(Some(refused)) => Some(refusal(at, &subject, license, &refused)),
             Err(wrong) => Some(Problem::new(at, Code::LicenseInvalid, wrong.message)),
         }
@@ -232,6 +244,9 @@ impl LicenseRules {
     fn accepts(&self, asked: &LicenseReq, is_own: &impl Fn(&Subject) -> bool) -> bool {
         let whole = asked.to_string();
         let license = asked.license.to_string();
+        if license == UNKNOWN_PART {
+            return self.unknown == Unknown::Accept || self.excepted(NOBODY_KNOWS, is_own);
+        }
         let exact = match &asked.license {
             LicenseItem::Spdx { id, .. } => id.name.to_owned(),
             LicenseItem::Other(_) => license.clone(),
@@ -379,7 +394,8 @@ mod tests {
     fn what_is_forbidden_is_refused_but_for_exceptions() {
         let rules = rules(
             "forbidden = [\"AGPL-3.0-only\", \"GPL-2.0-only\"]\n[exceptions]\n\"core/api\" = [\"AGPL-3.0-only\"]\n\
-             \"pkg:deb/debian/\" = [\"GPL-2.0-only\"]\n\"pkg:npm/left-pad\" = [\"AGPL-3.0-only\"]\n",
+             \"pkg:deb/debian/\" = [\"GPL-2.0-only\"]\n\"pkg:npm/left-pad\" = [\"AGPL-3.0-only\"]\n\
+             \"pkg:npm/@babel/core\" = [\"AGPL-3.0-only\"]\n",
         );
         assert_eq!(refused(&rules, "core/api", "AGPL-3.0-only"), None);
         assert_eq!(refused(&rules, "core/api", "LicenseRef-Own"), None);
@@ -396,6 +412,10 @@ mod tests {
         assert!(passes("pkg:deb/debian/bash@5?arch=amd64", "GPL-2.0-only"));
         assert!(!passes("pkg:deb/ubuntu/bash@5", "GPL-2.0-only"));
         assert!(passes("pkg:npm/left-pad@1", "AGPL-3.0-only"));
+        assert!(passes("pkg:npm/%40babel/core@1", "AGPL-3.0-only"));
+        let partly = |license| format!("{license} AND {UNKNOWN_PART}");
+        assert!(!passes("pkg:npm/other@1", &partly("AGPL-3.0-only")));
+        assert!(passes("pkg:npm/other@1", &partly("MIT")));
         assert!(!passes("pkg:npm/left-padded@1", "AGPL-3.0-only"));
         assert!(!passes("pkg:npm/other@1", "AGPL-3.0-only"));
     }
@@ -408,9 +428,16 @@ mod tests {
         let strict = rules("unknown = \"refuse\"\n");
         let problem = strict.check_package(&unknown, &at).unwrap();
         assert_eq!(problem.code, Code::LicenseUnknown);
+        let license = format!("MIT AND {UNKNOWN_PART}");
+        let partly = package("pkg:golang/example.org/x@v1", Some(license.as_str()));
+        let problem = strict.check_package(&partly, &at).unwrap();
+        assert_eq!(problem.code, Code::LicenseUnknown);
+        let list = rules("allowed = [\"MIT\"]\n");
+        assert!(list.check_package(&partly, &at).is_none());
         let strict =
             rules("unknown = \"refuse\"\n[exceptions]\n\"pkg:golang/\" = [\"NOASSERTION\"]\n");
         assert!(strict.check_package(&unknown, &at).is_none());
+        assert!(strict.check_package(&partly, &at).is_none());
     }
 
     #[test]

@@ -330,6 +330,18 @@ fn licenses_that_the_vendor_does_not_accept_are_refused() {
     assert!(said.stderr.contains("ml/ranker"), "{}", said.stderr);
     write(&rules, "[exceptions]\n\"ml/ranker\" = [\"CC0-1.0\"]\n");
     let _ = vendor.bundler(args!["check", definition]).ok();
+    // A list that cannot be read is not one that allows everything.
+    fs::remove_file(&rules).unwrap();
+    std::os::unix::fs::symlink(sandbox.join("nowhere"), &rules).unwrap();
+    let said = vendor
+        .bundler(args!["check", definition])
+        .fails_with("definition-invalid");
+    assert!(
+        said.stderr
+            .contains("licenses.toml: there is no such file [file-missing]"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]

@@ -257,7 +257,8 @@ fn scan(source: &mut impl BufRead, blob: BlobRef, wanted: Wanted) -> io::Result<
             Box::new(flate2::bufread::MultiGzDecoder::new(source)),
             packed,
         ),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => (
+        // A skippable frame may come first, as pzstd writes it (RFC 8878, 3.1.2).
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => (
             Box::new(zstd::stream::read::Decoder::with_buffer(source)?),
             packed,
         ),

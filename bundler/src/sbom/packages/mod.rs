@@ -16,7 +16,7 @@ mod python;
 mod sparse;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         Mutex, PoisonError,
@@ -43,7 +43,7 @@ use crate::{
 
 /// Grows whenever other packages are found in the same bytes: what a cache kept for another version is of
 /// no use.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Keeps what was found in layers, by their digests. What it fails to keep or to find is read again.
 pub trait LayerCache: Sync {
@@ -256,7 +256,9 @@ impl<'p> Work<'p> {
                 }
             }
             found.sort();
-            found.dedup_by(|b, a| a.purl == b.purl && a.license == b.license);
+            // Spellings of one name need not be neighbours.
+            let mut seen = BTreeSet::new();
+            found.retain(|package| seen.insert((package.purl.clone(), package.license.clone())));
             if !found.is_empty() {
                 packages.insert(owner, found);
             }

@@ -71,8 +71,9 @@ pub(super) fn package(bytes: &[u8]) -> Option<Package> {
     // npm passes over the mark of UTF-8 that some editors write.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let manifest: Manifest = serde_json::from_slice(bytes).ok()?;
-    let version = manifest.version.as_str().unwrap_or_default();
-    let mut package = Package::new(Ecosystem::Npm, manifest.name.as_str()?, version)?;
+    let (name, version) = (manifest.name.as_str()?, manifest.version.as_str());
+    let version = clean(version.unwrap_or_default());
+    let mut package = Package::new(Ecosystem::Npm, name.trim(), version)?;
     let said = if manifest.license.is_null() {
         &manifest.licenses
     } else {
@@ -80,6 +81,17 @@ pub(super) fn package(bytes: &[u8]) -> Option<Package> {
     };
     package.license = license(said);
     Some(package)
+}
+
+/// A version without what npm passes over in it (node-semver, `clean`).
+fn clean(version: &str) -> &str {
+    let version = version.trim();
+    let number = version.trim_start_matches(|c: char| matches!(c, '=' | 'v') || c.is_whitespace());
+    if number.starts_with(|c: char| c.is_ascii_digit()) {
+        number
+    } else {
+        version
+    }
 }
 
 /// The license as a text, as an object with a `type`, or as a list of one of them.
@@ -177,5 +189,15 @@ mod tests {
         );
         assert_eq!(read(&odd), expected);
         assert_eq!(read(r#"{"name":"a"}"#), Some((text("a"), text(""), None)));
+        for (written, version) in [
+            (" 1.0.0 ", "1.0.0"),
+            ("v1.0.0", "1.0.0"),
+            ("\\t= v1.0.0-rc.1\\n", "1.0.0-rc.1"),
+            ("vendor", "vendor"),
+            (" ", ""),
+        ] {
+            let manifest = format!(r#"{{"name":" a ","version":"{written}"}}"#);
+            assert_eq!(read(&manifest), Some((text("a"), text(version), None)));
+        }
     }
 }

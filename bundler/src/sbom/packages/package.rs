@@ -1,6 +1,9 @@
 //! A package of another project's making, and the URL that names it everywhere.
 
-use std::fmt;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use packageurl::PackageUrl;
 use sealift_verifier::digest::Digest;
@@ -75,13 +78,16 @@ impl Package {
 
     /// The package URL (<https://github.com/package-url/purl-spec>). `system` is where it is installed.
     pub(super) fn purl(&self, system: &System) -> Option<String> {
-        let python;
+        let normal;
         let (kind, namespace, name) = match self.ecosystem {
             Ecosystem::Debian => ("deb", Some(system.or("debian")), self.name.as_str()),
-            Ecosystem::Alpine => ("apk", Some(system.or("alpine")), self.name.as_str()),
+            Ecosystem::Alpine => {
+                normal = self.name.to_lowercase();
+                ("apk", Some(system.or("alpine")), normal.as_str())
+            }
             Ecosystem::Python => {
-                python = python::normal(&self.name);
-                ("pypi", None, python.as_str())
+                normal = python::normal(&self.name);
+                ("pypi", None, normal.as_str())
             }
             Ecosystem::Cargo => ("cargo", None, self.name.as_str()),
             Ecosystem::Npm | Ecosystem::Go => {
@@ -111,7 +117,42 @@ impl Package {
                 purl.add_qualifier("distro", distro).ok()?;
             }
         }
-        Some(purl.to_string())
+        Some(canonical(&purl))
+    }
+}
+
+/// The only way to write a package URL. `packageurl` leaves signs as they are that have to be encoded, such as `!` (purl-spec,
+/// "Character encoding").
+fn canonical(purl: &PackageUrl<'_>) -> String {
+    let mut text = format!("pkg:{}/", purl.ty());
+    let namespace = purl.namespace().into_iter();
+    for part in namespace.flat_map(|namespace| namespace.split('/')) {
+        encode(part, &mut text);
+        text.push('/');
+    }
+    encode(purl.name(), &mut text);
+    if let Some(version) = purl.version() {
+        text.push('@');
+        encode(version, &mut text);
+    }
+    let qualifiers: BTreeMap<_, _> = purl.qualifiers().iter().collect();
+    for (at, (key, value)) in qualifiers.into_iter().enumerate() {
+        text.push(if at == 0 { '?' } else { '&' });
+        text.push_str(key);
+        text.push('=');
+        encode(value, &mut text);
+    }
+    text
+}
+
+/// Writes a component with all signs encoded but letters, digits, `.-_~`, and the colon.
+fn encode(component: &str, text: &mut String) {
+    for byte in component.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
     }
 }
 
@@ -281,6 +322,50 @@ mod tests {
             (Ecosystem::Cargo, "serde", "1.0.0", "pkg:cargo/serde@1.0.0"),
         ] {
             assert_eq!(purl(ecosystem, name, version, "", &bookworm), expected);
+        }
+    }
+
+    #[test]
+    fn package_urls_are_canonical() {
+        let purl = |ecosystem, name: &str, version: &str| {
+            let mut package = Package::new(ecosystem, name, version).unwrap();
+            package.arch = "a!b".to_owned();
+            package.purl(&System::default()).unwrap()
+        };
+        let signs = "!\"#$%&'()*+,/;<=>?@[\\]^`{|}";
+        let encoded =
+            "%21%22%23%24%25%26%27%28%29%2A%2B%2C%2F%3B%3C%3D%3E%3F%40%5B%5C%5D%5E%60%7B%7C%7D";
+        for (ecosystem, name, version, expected) in [
+            (
+                Ecosystem::Python,
+                "q",
+                "1!2.0+abc",
+                "pkg:pypi/q@1%212.0%2Babc",
+            ),
+            (
+                Ecosystem::Npm,
+                "@x!/y'z",
+                "1~2:3_4",
+                "pkg:npm/%40x%21/y%27z@1~2:3_4",
+            ),
+            (
+                Ecosystem::Alpine,
+                "R",
+                "1-r0",
+                "pkg:apk/alpine/r@1-r0?arch=a%21b",
+            ),
+            (
+                Ecosystem::Cargo,
+                "\u{fc}",
+                signs,
+                &format!("pkg:cargo/%C3%BC@{encoded}"),
+            ),
+        ] {
+            let found = purl(ecosystem, name, version);
+            assert_eq!(found, expected);
+            let read: PackageUrl<'_> = found.parse().unwrap();
+            assert_eq!(canonical(&read), found);
+            assert_eq!(read.version(), Some(version));
         }
     }
 

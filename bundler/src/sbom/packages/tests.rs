@@ -213,10 +213,75 @@ fn packages_of_all_kinds_with_licenses() {
 }
 
 #[test]
+fn a_license_that_is_known_in_part_says_so() {
+    let copyright: &[u8] =
+        b"Format: copyright-format/1.0\n\nFiles: *\nLicense: AGPL-3\n\nFiles: a\nLicense: BSD\n";
+    let layer = tar_of(&[
+        ("var/lib/dpkg/status", Has::File(STATUS)),
+        ("usr/share/doc/bash/copyright", Has::File(copyright)),
+    ]);
+    let found = sound(&plan(vec![image(&[layer])]), &());
+    let found: Vec<_> = found
+        .into_values()
+        .flatten()
+        .map(|p| (p.name, p.license))
+        .collect();
+    let agpl = Some("AGPL-3.0-only AND LicenseRef-unknown".to_owned());
+    let expected = [("bash", agpl), ("libgcc-s1", None)];
+    assert_eq!(found, expected.map(|(name, l)| (name.to_owned(), l)));
+}
+
+#[test]
+fn a_package_url_is_there_once_with_each_license() {
+    let package = |name: &str, version: &str, license: &str| {
+        format!("Name: {name}\nVersion: {version}\nLicense: {license}\n").into_bytes()
+    };
+    let files = [
+        package("zope.interface", "5.0", "MIT"),
+        package("zope.interface", "6.0", "MIT"),
+        package("zope-interface", "5.0", "ISC"),
+        package("zope_interface", "5.0", "MIT"),
+        package("Zope_Interface", "5.0", "BSD"),
+    ];
+    let named: Vec<_> = (0..files.len())
+        .map(|i| format!("lib/{i}.dist-info/METADATA"))
+        .collect();
+    let entries = named.iter().zip(&files);
+    let entries: Vec<_> = entries.map(|(n, f)| (n.as_str(), Has::File(f))).collect();
+    let found = sound(&plan(vec![image(&[tar_of(&entries)])]), &());
+    let mut found: Vec<_> = found
+        .into_values()
+        .flatten()
+        .map(|p| format!("{} {}", p.purl, p.license.unwrap_or_default()))
+        .collect();
+    found.sort();
+    let expected = ["5.0 ", "5.0 ISC", "5.0 MIT", "6.0 MIT"];
+    assert_eq!(
+        found,
+        expected.map(|rest| format!("pkg:pypi/zope-interface@{rest}"))
+    );
+}
+
+#[test]
 fn layers_in_any_compression_are_the_same() {
     let layer = tar_of(&[("lib/apk/db/installed", Has::File(b"P:musl\nV:1\nA:x\n"))]);
     let zstd = zstd::encode_all(layer.as_slice(), 3).unwrap();
-    for layer in [gzip(&layer), zstd, layer] {
+    // As pzstd writes it: before each frame, how long it is in a frame that is skipped.
+    let pzstd: Vec<u8> = layer
+        .chunks(700)
+        .flat_map(|chunk| {
+            let frame = zstd::encode_all(chunk, 3).unwrap();
+            let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+            [
+                [0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0].as_slice(),
+                length.as_slice(),
+                &*frame,
+            ]
+            .concat()
+        })
+        .collect();
+    let empty = [&[0x5f, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], zstd.as_slice()].concat();
+    for layer in [gzip(&layer), zstd, pzstd, empty, layer] {
         assert_eq!(
             purls(vec![image(&[layer])]),
             ["pkg:apk/alpine/musl@1?arch=x"]
