@@ -130,10 +130,20 @@ impl<'a> Why<'a> {
         let versions = self.definitions.catalog.capabilities.get(name);
         let later = versions.into_iter().flatten();
         let later = later.filter(|(later, _)| *later > version);
-        let later: Later<'a> = later
+        let mut later: Later<'a> = later
             .map(|(version, entry)| (version, self.against(name, version, entry)))
             .collect();
-        let later = self.tried(Level::Capability, name, later, |version| {
+        // What others say against it, they may say only because the lock holds them.
+        let held = self.held(Level::Capability, name);
+        let of_held = later
+            .iter_mut()
+            .find(|(version, _)| held.as_ref() == Some(*version));
+        if let Some((version, reasons)) = of_held
+            && let Some(entry) = self.entry(name, version)
+        {
+            reasons.insert(0, Self::kept(name, &entry.place()));
+        }
+        let later = self.tried(Level::Capability, name, later, None, |version| {
             Some(versions?.get(version)?.place())
         });
         let mut json = capability.json();
@@ -163,7 +173,8 @@ impl<'a> Why<'a> {
                 )
             })
             .collect();
-        let later = self.tried(Level::Suite, name, later, |version| {
+        let held = self.held(Level::Suite, name);
+        let later = self.tried(Level::Suite, name, later, held.as_ref(), |version| {
             Some(versions?.get(version)?.place())
         });
         let json = json!({
@@ -466,6 +477,7 @@ impl<'a> Why<'a> {
         level: Level,
         name: &Name,
         mut later: Later<'a>,
+        held: Option<&Version>,
         place: impl Fn(&Version) -> Option<Place>,
     ) -> Later<'a> {
         let untold = later.iter_mut().rev().filter(|(_, why)| why.is_empty());
@@ -475,18 +487,51 @@ impl<'a> Why<'a> {
                 reasons.push(Reason::new("it was not tried", &at));
                 continue;
             }
-            reasons.push(self.attempt(level, name, version, &at));
+            reasons.push(if held == Some(*version) {
+                Self::kept(name, &at)
+            } else {
+                self.attempt(level, name, version, &at)
+            });
         }
         later
+    }
+
+    /// What is preferred if this may move.
+    fn freed(&self, name: &Name) -> Preferred {
+        let mut free = self.preferred.clone();
+        free.capabilities.remove(name);
+        free.suites.remove(name);
+        free.free.insert(name.clone());
+        free
+    }
+
+    /// The version that `update` would move this to.
+    fn held(&self, level: Level, name: &Name) -> Option<Version> {
+        if self.standing == Standing::Missing {
+            return None;
+        }
+        let moved = self
+            .definitions
+            .resolve(self.locked.mode, &self.freed(name));
+        let mut moved = moved.ok()?;
+        if level == Level::Suite {
+            let mut suites = moved.resolution.suites.into_iter();
+            return suites.find(|suite| suite.name == *name).map(|s| s.version);
+        }
+        let (version, _) = moved.capabilities.remove(name)?;
+        Some(version)
+    }
+
+    fn kept(name: &Name, at: &Place) -> Reason {
+        let text =
+            format!("the lock keeps what it has: `sealift-bundler update … {name}` lets it move");
+        Reason::new(text, at)
     }
 
     /// Why a version that nothing speaks against by itself was not taken.
     fn attempt(&self, level: Level, name: &Name, version: &Version, at: &Place) -> Reason {
         let mode = self.locked.mode;
-        let mut free = self.preferred.clone();
-        free.capabilities.remove(name);
-        free.suites.remove(name);
-        free.free.insert(name.clone());
+        let free = self.freed(name);
         let what = (level, name, version);
         let resolved = match self.definitions.resolve_with(mode, &free, what, at) {
             Ok(resolved) => resolved,
@@ -504,24 +549,6 @@ impl<'a> Why<'a> {
                 };
             }
         };
-        let moves = self.definitions.resolve(mode, &free).is_ok_and(|resolved| {
-            let now = match level {
-                Level::Suite => {
-                    let mut suites = resolved.resolution.suites.iter();
-                    suites.find(|suite| suite.name == *name).map(|s| &s.version)
-                }
-                _ => resolved.capabilities.get(name).map(|(version, _)| version),
-            };
-            now == Some(version)
-        });
-        if moves && self.standing != Standing::Missing {
-            return Reason::new(
-                format!(
-                    "the lock keeps what it has: `sealift-bundler update … {name}` lets it move"
-                ),
-                at,
-            );
-        }
         let with = Locked::new(self.definitions, mode, &resolved);
         let others = differences(Some(self.locked), &with);
         let others: Vec<String> = others

@@ -15,7 +15,7 @@ use crate::{
     definition::{Document, Located, ReleaseDefinition, Wanted},
     error::Code,
     license::LicenseRules,
-    lock::{self, Difference, Level, LockFile, Locked, Standing},
+    lock::{self, Difference, Level, Lock, LockFile, Locked, Standing},
     plan::DefinitionDigest,
     problem::{Place, Problem},
     resolve::{Doubt, Preferred, Request, Resolved, resolve},
@@ -180,22 +180,26 @@ impl Definitions {
             }
             return Ok(None);
         };
-        let release = &self.release;
-        let ours = release.product.as_ref().zip(release.version.as_ref());
-        let lock = &found.lock;
-        if ours.is_some_and(|ours| ours != (&lock.product, &lock.version)) {
-            let message = format!("is the lock of {} {}", lock.product, lock.version);
-            let problem = Problem::new(&at, Code::LockStale, message);
-            return Err(vec![problem.with_hint(self.resolve_hint())]);
-        }
-        let mut modes = lock.resolutions.iter().map(|locked| locked.mode);
-        if let Some(mode) = modes.find(|mode| !self.is_for(*mode)) {
-            let shown = mode.map_or("no mode", Mode::name);
-            let message = format!("has a resolution for {shown}, which the release is not for");
+        if let Some(message) = self.is_foreign(&found.lock) {
             let problem = Problem::new(&at, Code::LockStale, message);
             return Err(vec![problem.with_hint(self.resolve_hint())]);
         }
         Ok(Some(found))
+    }
+
+    /// What shows that a lock was made for something else, whatever it says of single modes.
+    fn is_foreign(&self, lock: &Lock) -> Option<String> {
+        let release = &self.release;
+        let ours = release.product.as_ref().zip(release.version.as_ref());
+        if ours.is_some_and(|ours| ours != (&lock.product, &lock.version)) {
+            return Some(format!("is the lock of {} {}", lock.product, lock.version));
+        }
+        let mut modes = lock.resolutions.iter().map(|locked| locked.mode);
+        let mode = modes.find(|mode| !self.is_for(*mode))?;
+        let shown = mode.map_or("no mode", Mode::name);
+        Some(format!(
+            "has a resolution for {shown}, which the release is not for"
+        ))
     }
 
     /// What is decided for a mode, how the lock stands to that, and which of its versions were preferred.
@@ -220,7 +224,11 @@ impl Definitions {
         let now = Locked::new(self, mode, &resolved);
         let standing = match (&file, locked) {
             (None, _) => Standing::Missing,
-            (Some(_), Some(locked)) if *locked == now => Standing::Current,
+            (Some(file), Some(locked))
+                if *locked == now && self.is_foreign(&file.lock).is_none() =>
+            {
+                Standing::Current
+            }
             (Some(_), _) => Standing::Stale,
         };
         Ok((now, standing, preferred))
@@ -274,7 +282,7 @@ impl Definitions {
         let mut told: Vec<String> = differences
             .iter()
             .take(DIFFERENCES)
-            .map(Difference::sentence)
+            .map(|difference| self.told(difference))
             .collect();
         if others > 0 {
             told.push(format!("and {others} more"));
@@ -282,6 +290,24 @@ impl Definitions {
         let problem = Problem::new(&at, Code::LockStale, message);
         let problem = problem.with_hint(self.resolve_hint());
         Err(vec![problem.because(told)])
+    }
+
+    /// A difference in a sentence, with why the version of the lock is not taken again, if that is because it was withdrawn.
+    fn told(&self, difference: &Difference) -> String {
+        let sentence = difference.sentence();
+        let withdrawn = || {
+            let name = difference.name.parse::<Name>().ok()?;
+            let versions = self.catalog.capabilities.get(&name)?;
+            let from = difference.from.as_ref()?;
+            let reason = versions.get(from)?.definition.yanked.as_ref()?;
+            Some(format!(
+                "{sentence}; {from} was withdrawn: {}",
+                reason.value
+            ))
+        };
+        let is_capability = difference.level == Level::Capability && difference.moves();
+        let told = is_capability.then(withdrawn).flatten();
+        told.unwrap_or(sentence)
     }
 
     /// The capabilities that the release definition pins to one version.

@@ -139,7 +139,8 @@ fn preferred(locked: &Locked, keep: Keep<'_>) -> Preferred {
                 .capabilities
                 .retain(|name, _| !names.contains(name));
             preferred.suites.retain(|name, _| !names.contains(name));
-            preferred.free = names.iter().cloned().collect();
+            let free = names.iter().filter(|name| locked.speaks_of(name));
+            preferred.free = free.cloned().collect();
         }
         Keep::Nothing => preferred = Preferred::default(),
     }

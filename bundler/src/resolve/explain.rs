@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pubgrub::{DerivationTree, Derived, External, Term, VersionSet};
 use sealift_verifier::{path::Name, release::Mode};
-use semver::Version;
+use semver::{Version, VersionReq};
 
 use super::{
     positions::{Position, Positions},
+    requirement::meets,
     space::{Ask, Candidate, Demand, Package, Space, Verdict},
 };
 use crate::{
@@ -35,6 +36,19 @@ struct Fact<'a> {
     impossible: Option<Impossible>,
     /// What it says something about.
     about: &'a Name,
+    /// Which versions of that it leaves.
+    leaves: Leaves<'a>,
+}
+
+/// Which versions of a capability something leaves to choose from, if they are usable.
+#[derive(Clone, Copy)]
+enum Leaves<'a> {
+    /// None.
+    None,
+    /// Those that are demanded.
+    Demanded(Demand<'a>),
+    /// All others.
+    AllBut(&'a VersionReq),
 }
 
 /// Why nothing meets a demand.
@@ -183,7 +197,59 @@ impl<'s, 'a> Explanation<'s, 'a> {
             (None, [one]) => format!("relax {one}, or add a version to the catalog that suits all"),
             (None, several) => format!("relax one of these: {}", several.join(", ")),
         };
-        problem.with_hint(hint).because(self.because(None))
+        let mut because = self.because(None);
+        because.extend(self.unusable());
+        problem.with_hint(hint).because(because)
+    }
+
+    /// Versions that all who speak of a capability would do with, and that are not to be had for another reason.
+    fn unusable(&self) -> Vec<String> {
+        let mut said = BTreeMap::<&'a Name, Vec<&Vec<Fact<'a>>>>::new();
+        for ((_, to), facts) in &self.facts {
+            if let Package::Capability(name) | Package::Presence(name) = to
+                && !facts.is_empty()
+            {
+                said.entry(name).or_default().push(facts);
+            }
+        }
+        let contested = said.iter().filter(|(_, said)| said.len() > 1);
+        let told = contested.flat_map(|(name, said)| {
+            let candidates = self.space.candidates(name).iter().rev();
+            let told = candidates.filter_map(|candidate| self.of_unusable(name, *candidate, said));
+            told.take(ALIKE)
+        });
+        told.collect()
+    }
+
+    /// What is told of a version if each of those who speak of it leaves it, and it is not usable.
+    fn of_unusable(
+        &self,
+        name: &Name,
+        candidate: Candidate<'a>,
+        said: &[&Vec<Fact<'a>>],
+    ) -> Option<String> {
+        let (version, entry) = candidate;
+        let judged = |fact: &Fact<'a>| match fact.leaves {
+            Leaves::None => None,
+            Leaves::Demanded(demand) => self.space.judge(name, candidate, demand),
+            Leaves::AllBut(range) => (!meets(range, version)).then_some(Verdict::Usable),
+        };
+        let mut unusable = None;
+        // What several versions of another capability say are ways to go, of which one is enough.
+        for facts in said {
+            let mut verdicts = facts.iter().filter_map(judged).peekable();
+            let first = *verdicts.peek()?;
+            if verdicts.all(|verdict| verdict != Verdict::Usable) {
+                unusable = Some(first);
+            }
+        }
+        let yanked = entry.definition.yanked.as_ref();
+        let at = yanked.map_or_else(|| entry.place(), |reason| reason.at.clone());
+        let why = verdict_text(unusable?, self.space);
+        Some(format!(
+            "{}: {name} {version} would suit all of them, but {why}",
+            at.spot()
+        ))
     }
 
     /// Whether a suite has a part in this with what it lists of a capability.
@@ -468,6 +534,7 @@ fn suite_ask<'a>(space: &Space<'a>, name: &'a Name) -> Option<Fact<'a>> {
         ask: Some(Ask::Suite(name)),
         impossible,
         about: name,
+        leaves: Leaves::None,
     })
 }
 
@@ -527,13 +594,14 @@ fn replaces<'a>(
         ask: Some(Ask::Suite(other)),
         impossible: None,
         about: other,
+        leaves: Leaves::None,
     })
 }
 
 fn asked<'a>(
     space: &Space<'a>,
     name: &'a Name,
-    wanted: &Wanted,
+    wanted: &'a Wanted,
     at: Place,
     text: String,
     ask: Ask<'a>,
@@ -542,12 +610,22 @@ fn asked<'a>(
         .request
         .mode
         .filter(|_| space.is_dropped(name, wanted));
-    let (text, impossible) = match dropped {
+    let (text, impossible, leaves) = match dropped {
         Some(mode) => (
             format!("{text}, which may not run in {mode} and is left out"),
             None,
+            Leaves::None,
         ),
-        None => (text, impossible(space, name, wanted.into())),
+        None => (
+            text,
+            impossible(
+                space,
+                name,
+                wanted.into(),
+                matches!(ask, Ask::Capability(_)),
+            ),
+            Leaves::Demanded(wanted.into()),
+        ),
     };
     Fact {
         at,
@@ -555,6 +633,7 @@ fn asked<'a>(
         ask: Some(ask),
         impossible,
         about: name,
+        leaves,
     }
 }
 
@@ -609,8 +688,9 @@ fn requirement<'a>(
         at,
         text: String::new(),
         ask: None,
-        impossible: impossible(space, other, demand),
+        impossible: impossible(space, other, demand, false),
         about: other,
+        leaves: Leaves::Demanded(demand),
     };
     Some((text, fact))
 }
@@ -625,12 +705,18 @@ fn conflict<'a>((_, entry): Candidate<'a>, other: &'a Name) -> Option<(String, F
         ask: None,
         impossible: None,
         about: other,
+        leaves: Leaves::AllBut(&range.value),
     };
     Some((format!("does not work with {other} {}", range.value), fact))
 }
 
-/// Why nothing meets a demand, if nothing does.
-fn impossible(space: &Space<'_>, name: &Name, demand: Demand<'_>) -> Option<Impossible> {
+/// Why nothing meets a demand, if nothing does. What the release definition itself demands, it can pin.
+fn impossible(
+    space: &Space<'_>,
+    name: &Name,
+    demand: Demand<'_>,
+    of_release: bool,
+) -> Option<Impossible> {
     if !space.usable(name, demand).is_empty() {
         return None;
     }
@@ -662,26 +748,34 @@ fn impossible(space: &Space<'_>, name: &Name, demand: Demand<'_>) -> Option<Impo
             )),
         });
     };
-    let mode = space.request.mode.map(Mode::name).unwrap_or_default();
-    let (code, text) = match verdict {
-        Verdict::Yanked(reason) => (
-            Code::Yanked,
-            format!("but {version} was withdrawn: {reason}"),
-        ),
-        Verdict::PreRelease => (
-            Code::VersionMissing,
-            format!("but {version} is a pre-release, which enters a release only by its name"),
-        ),
-        Verdict::Mode | Verdict::Usable => (
-            Code::ModeUnavailable,
-            format!("but {version} may not run in {mode}, and nothing stands in for it"),
-        ),
+    let code = match verdict {
+        Verdict::Yanked(_) => Code::Yanked,
+        Verdict::PreRelease => Code::VersionMissing,
+        Verdict::Mode | Verdict::Usable => Code::ModeUnavailable,
     };
+    let text = format!("but {version} {}", verdict_text(*verdict, space));
     let hint = match verdict {
         Verdict::PreRelease => Some(format!("pin it: \"{name}\" = \"{version}\"")),
+        Verdict::Yanked(_) if of_release => Some(format!(
+            "ask for another version; if it has to be this one, pin it: \"{name}\" = \"{version}\""
+        )),
         _ => None,
     };
     Some(Impossible { code, text, hint })
+}
+
+/// Why a version is not usable.
+fn verdict_text(verdict: Verdict<'_>, space: &Space<'_>) -> String {
+    match verdict {
+        Verdict::Yanked(reason) => format!("was withdrawn: {reason}"),
+        Verdict::PreRelease => {
+            "is a pre-release, which enters a release only by its name".to_owned()
+        }
+        Verdict::Mode | Verdict::Usable => {
+            let mode = space.request.mode.map(Mode::name).unwrap_or_default();
+            format!("may not run in {mode}, and nothing stands in for it")
+        }
+    }
 }
 
 /// Names that may be meant.

@@ -104,7 +104,7 @@ impl<'a> Request<'a> {
 pub(crate) struct Preferred {
     pub(crate) suites: BTreeMap<Name, Version>,
     pub(crate) capabilities: BTreeMap<Name, Version>,
-    /// Suites and capabilities that somebody wants to move: they are decided first, and others follow.
+    /// Suites and capabilities of the lock that somebody wants to move: they are decided first, and others follow.
     pub(crate) free: BTreeSet<Name>,
 }
 
@@ -119,6 +119,22 @@ pub(crate) struct Resolved {
     pub(crate) replaced: BTreeMap<Name, Version>,
 }
 
+impl Resolved {
+    /// All versions, to be taken again where they are allowed.
+    fn versions(self) -> Preferred {
+        let suites = self.resolution.suites.into_iter();
+        let running = self.capabilities.into_iter();
+        Preferred {
+            suites: suites.map(|suite| (suite.name, suite.version)).collect(),
+            capabilities: running
+                .map(|(name, (version, _))| (name, version))
+                .chain(self.replaced)
+                .collect(),
+            free: BTreeSet::new(),
+        }
+    }
+}
+
 /// What the solver decided: the position of each package's version.
 type Solution<'a> = SelectedDependencies<Package<'a>, Position>;
 
@@ -128,7 +144,24 @@ type Solution<'a> = SelectedDependencies<Package<'a>, Position>;
 /// Every reason why there is no answer, with the places of pins and definitions that have a part in it. Two
 /// reasons that nothing connects are found in one go.
 pub(crate) fn resolve(catalog: &Catalog, request: &Request<'_>) -> Result<Resolved, Vec<Problem>> {
-    let mut space = Space::new(catalog, request);
+    if !request.preferred.free.is_empty() {
+        // What is to move may be in the release only because others require it in the version that it has: they would be
+        // decided before it, and hold it. So it is asked for first. Then it is not, and stays only if somebody needs it.
+        let space = Space::new(catalog, request).with_free_asked();
+        if let Ok(moved) = decide(space, catalog) {
+            let preferred = moved.versions();
+            let request = Request {
+                preferred: &preferred,
+                ..*request
+            };
+            return decide(Space::new(catalog, &request), catalog);
+        }
+    }
+    decide(Space::new(catalog, request), catalog)
+}
+
+fn decide(mut space: Space<'_>, catalog: &Catalog) -> Result<Resolved, Vec<Problem>> {
+    let request = space.request;
     let mut problems: Vec<Problem> = missing_platform(catalog, request).into_iter().collect();
     let mut found = problems.len();
     loop {
@@ -154,7 +187,14 @@ pub(crate) fn resolve(catalog: &Catalog, request: &Request<'_>) -> Result<Resolv
                 }
                 found += 1;
                 // What remains when everything that led here is gone may be impossible too.
-                if asks.is_empty() || found == PROBLEMS {
+                if asks.is_empty() {
+                    return Err(problems);
+                }
+                if found == PROBLEMS {
+                    let at = Place::of_file(request.definition);
+                    let message =
+                        format!("there may be more: {PROBLEMS} are looked for in one run");
+                    problems.push(Problem::new(&at, Code::Unresolvable, message));
                     return Err(problems);
                 }
                 space.ignored.extend(asks);

@@ -7,7 +7,7 @@ use sealift_verifier::{
     path::Name,
     release::{Decision, LeftOut, PlatformRef, Range, Resolution, Rule, SuiteRef},
 };
-use semver::Version;
+use semver::{Version, VersionReq};
 
 use super::{
     Doubt, Resolved, Solution,
@@ -330,10 +330,14 @@ impl<'s, 'a> Chosen<'s, 'a> {
         if self.space.judge(name, candidate, demand) != Some(Verdict::Usable) {
             return false;
         }
-        self.running.values().all(|(_, entry)| {
-            let requires = &entry.definition.requires;
-            let mut here = requires.iter().filter(|(other, _)| other == name);
-            here.all(|(_, range)| meets(&range.value, candidate.0))
+        let (version, entry) = candidate;
+        let runs = self.space.stand_in(entry).is_none();
+        let others = self.running.iter().filter(|(other, _)| **other != name);
+        others.into_iter().all(|(other, (with, theirs))| {
+            let (ours, theirs) = (&entry.definition, &theirs.definition);
+            said_of(&theirs.requires, name).all(|range| meets(range, version))
+                && !(runs && said_of(&theirs.conflicts, name).any(|range| meets(range, version)))
+                && !(runs && said_of(&ours.conflicts, other).any(|range| meets(range, with)))
         })
     }
 
@@ -357,6 +361,15 @@ impl<'s, 'a> Chosen<'s, 'a> {
         };
         Some(problem)
     }
+}
+
+/// What a definition says of another capability in one of its tables.
+fn said_of<'d>(
+    table: &'d [(Name, Located<VersionReq>)],
+    name: &Name,
+) -> impl Iterator<Item = &'d VersionReq> {
+    let said = table.iter().filter(move |(other, _)| other == name);
+    said.map(|(_, range)| &range.value)
 }
 
 /// What decides where a level says this: the level itself if it names one version, else the latest.

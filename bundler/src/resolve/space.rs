@@ -26,6 +26,13 @@ use crate::{
 /// that people keep needs as many.
 const DETOURS: u32 = 10_000;
 
+/// Of the presence of a capability: nobody asks for it, or it is left out.
+const ABSENT: Position = 0;
+/// Of the presence of a capability: another one stands in for it.
+const REPLACED: Position = 1;
+/// Of the presence of a capability: its first version.
+const PRESENT: Position = 2;
+
 /// What the solver decides on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Package<'a> {
@@ -42,8 +49,8 @@ pub(super) enum Package<'a> {
     },
     /// A capability.
     Capability(&'a Name),
-    /// Whether a capability is in the release: position 0 says no, any other its version. Others can speak of
-    /// it without asking for it.
+    /// Whether a capability is in the release: [`ABSENT`], [`REPLACED`], or its version, counted from [`PRESENT`]. Others
+    /// can speak of it without asking for it.
     Presence(&'a Name),
 }
 
@@ -122,6 +129,8 @@ pub(super) struct Space<'a> {
     watched: BTreeSet<&'a Name>,
     /// Capabilities that the release definition or a suite asks for.
     asked: BTreeSet<&'a Name>,
+    /// Capabilities that are asked for, in any version, because they are to move.
+    free: BTreeSet<&'a Name>,
     /// How often the solver went round.
     pub(super) rounds: Cell<u32>,
     /// How often it may: each package once, and so many more.
@@ -162,6 +171,7 @@ impl<'a> Space<'a> {
             named: BTreeSet::new(),
             watched: BTreeSet::new(),
             asked: BTreeSet::new(),
+            free: BTreeSet::new(),
             rounds: Cell::default(),
             most: 0,
         };
@@ -179,6 +189,16 @@ impl<'a> Space<'a> {
         let listed = space.listings().map(|(name, _)| name);
         space.asked = listed.chain(space.pins.keys().copied()).collect();
         space
+    }
+
+    /// The same, as if the release definition asked for all capabilities that are to move.
+    pub(super) fn with_free_asked(mut self) -> Self {
+        let free = self.request.preferred.free.iter();
+        let free = free.filter(|name| !self.pins.contains_key(*name));
+        self.free = free
+            .filter(|name| self.capabilities.contains_key(*name))
+            .collect();
+        self
     }
 
     /// What the suite releases that are in question list, and nothing closer replaces whatever is decided.
@@ -333,7 +353,7 @@ impl<'a> Space<'a> {
     /// Asks for a capability, or, if it may not run in the mode, for its absence.
     fn ask(&self, name: &'a Name, wanted: &Wanted) -> (Package<'a>, Positions) {
         if self.is_dropped(name, wanted) {
-            (Package::Presence(name), Positions::singleton(0))
+            (Package::Presence(name), Positions::singleton(ABSENT))
         } else {
             (Package::Capability(name), self.usable(name, wanted.into()))
         }
@@ -354,8 +374,13 @@ impl<'a> Space<'a> {
             .pins
             .iter()
             .filter(|(name, _)| !self.ignored.contains(&Ask::Capability(name)));
+        let free = self.free.iter().map(|name| {
+            let usable = self.usable(name, Demand::Any);
+            (Package::Capability(name), usable)
+        });
         suites
             .chain(pins.map(|(name, pin)| self.ask(name, &pin.value)))
+            .chain(free)
             .collect()
     }
 
@@ -416,13 +441,15 @@ impl<'a> Space<'a> {
             return Vec::new();
         };
         let is_told = |other| self.ignored.contains(&Ask::Needed(name, other));
+        let here = |presence| {
+            let watched = self.watched.contains(name);
+            watched.then(|| (Package::Presence(name), Positions::singleton(presence)))
+        };
         if let Some(other) = self.stand_in(entry) {
             let usable = self.usable(&other.value, Demand::Any);
             let needed = Some((Package::Capability(&other.value), usable));
-            return needed
-                .filter(|_| !is_told(&other.value))
-                .into_iter()
-                .collect();
+            let needed = needed.filter(|_| !is_told(&other.value));
+            return needed.into_iter().chain(here(REPLACED)).collect();
         }
         let definition = &entry.definition;
         let requires = definition.requires.iter();
@@ -432,16 +459,16 @@ impl<'a> Space<'a> {
             (Package::Capability(other), usable)
         });
         let conflicts = definition.conflicts.iter().map(|(other, conflict)| {
-            let candidates = (1..).zip(self.candidates(other));
+            let candidates = (PRESENT..).zip(self.candidates(other));
             let fine = candidates.filter(|(_, (version, _))| !meets(&conflict.value, version));
-            let fine = std::iter::once(0).chain(fine.map(|(position, _)| position));
+            let fine = fine.map(|(position, _)| position);
+            let fine = [ABSENT, REPLACED].into_iter().chain(fine);
             (Package::Presence(other), fine.collect())
         });
-        let here = self.watched.contains(name).then(|| {
-            let present = Positions::singleton(position + 1);
-            (Package::Presence(name), present)
-        });
-        requires.chain(conflicts).chain(here).collect()
+        requires
+            .chain(conflicts)
+            .chain(here(PRESENT.saturating_add(position)))
+            .collect()
     }
 
     /// How many versions a package has.
@@ -451,7 +478,7 @@ impl<'a> Space<'a> {
             Package::Suite(name) => self.suites.get(name).map_or(0, Vec::len),
             Package::Listed { capability, .. } => self.pinned_listers(capability).len() + 1,
             Package::Capability(name) => self.candidates(name).len(),
-            Package::Presence(name) => self.candidates(name).len() + 1,
+            Package::Presence(name) => self.candidates(name).len() + PRESENT as usize,
         }
     }
 
@@ -499,7 +526,7 @@ impl<'a> DependencyProvider for Space<'a> {
     type P = Package<'a>;
     type V = Position;
     type VS = Positions;
-    type Priority = (u8, bool, bool, u32, bool, Reverse<Package<'a>>);
+    type Priority = (u8, bool, u32, bool, Reverse<Package<'a>>);
     type M = &'static str;
     type Err = TooHard;
 
@@ -509,14 +536,6 @@ impl<'a> DependencyProvider for Space<'a> {
         range: &Positions,
         statistics: &PackageResolutionStatistics,
     ) -> Self::Priority {
-        // Suites say what is asked for, so they come first; whether something is there shows at the end.
-        let class = match package {
-            Package::Root => 5,
-            Package::Suite(_) => 4,
-            Package::Listed { .. } => 3,
-            Package::Capability(_) => 2,
-            Package::Presence(_) => 1,
-        };
         // What is free to move is what somebody wants to move; what has one version left is decided already. What is asked
         // for goes before what is only required, then names decide: how many older versions there are does not.
         let (free, asked) = match package {
@@ -527,9 +546,19 @@ impl<'a> DependencyProvider for Space<'a> {
             ),
             _ => (false, true),
         };
+        // Suites say what is asked for, so they come first; whether something is there shows at the end.
+        let class = match package {
+            Package::Root => 7,
+            Package::Suite(_) if free => 6,
+            Package::Capability(_) if free => 5,
+            Package::Suite(_) => 4,
+            Package::Listed { .. } => 3,
+            Package::Capability(_) => 2,
+            Package::Presence(_) => 1,
+        };
         let forced = range.below(self.length(*package)).nth(1).is_none();
         let conflicts = statistics.conflict_count();
-        (class, forced, free, conflicts, asked, Reverse(*package))
+        (class, forced, conflicts, asked, Reverse(*package))
     }
 
     fn choose_version(

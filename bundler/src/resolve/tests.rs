@@ -373,8 +373,8 @@ impl Case {
                 let mut meant = meant.peekable();
                 let is_there = meant.peek().is_some();
                 if is_there && !meant.any(|made| made.runs(mode) || made.substitute.is_some()) {
-                    // It may not run in the mode, and is left out.
-                    there(number).is_none()
+                    // It may not run in the mode, and is left out, whatever might stand in for another version of it.
+                    chosen(number).is_none()
                 } else {
                     met(number, Some(said))
                 }

@@ -56,6 +56,93 @@ fn what_is_locked_stays_until_it_is_let_go() {
     catalog.run(&["check", "--locked", "acme-2.5.0.toml"]).ok();
 }
 
+/// What is required in one version only goes on with what requires it, whether the release definition names it or not.
+#[test]
+fn what_is_let_go_takes_with_it_what_has_to_follow() {
+    let both = |catalog: &Catalog, version: &str| {
+        let lib = format!("[requires]\n\"x/lib\" = \"={version}\"\n");
+        catalog
+            .capability(&format!("x/lib {version}"), "")
+            .capability(&format!("x/app {version}"), &lib);
+    };
+    let catalog = Catalog::new("[capabilities]\n\"x/app\" = \"^1\"\n\"z/z\" = \"*\"\n");
+    both(&catalog, "1.0.0");
+    catalog.versions("z/z", &["1.0.0"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    both(&catalog, "1.1.0");
+    catalog.versions("z/z", &["1.1.0"]);
+    let why = catalog.run(&["why", "acme-2.5.0.toml", "x/lib"]).ok();
+    let told = "not 1.1.0:\n  the lock keeps what it has: `sealift-bundler update … x/lib` lets it move (catalog/capabilities/x/lib/1.1.0/capability.toml)\n  x/app 1.0.0 requires x/lib =1.0.0 (catalog";
+    assert!(why.text().contains(told), "{}", why.text());
+    let moved = catalog.run(&["update", "acme-2.5.0.toml", "x/lib"]).ok();
+    for (told, is_told) in [
+        ("~ x/app  1.0.0 -> 1.1.0", true),
+        ("~ x/lib  1.0.0 -> 1.1.0", true),
+        ("z/z", false),
+    ] {
+        assert_eq!(moved.text().contains(told), is_told, "{}", moved.text());
+    }
+    catalog.run(&["check", "--locked", "acme-2.5.0.toml"]).ok();
+
+    // A suite follows, too.
+    catalog.release("[suites]\nc = \"^1\"\n");
+    catalog
+        .versions("c/a", &["1.0.0"])
+        .suite("c 1.0.0", "\"c/a\" = \"1.0.0\"\n");
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog
+        .versions("c/a", &["1.1.0", "1.2.0"])
+        .suite("c 1.1.0", "\"c/a\" = \"1.1.0\"\n");
+    let moved = catalog.run(&["update", "acme-2.5.0.toml", "c/a"]).ok();
+    for told in ["~ suite c  1.0.0 -> 1.1.0", "~ c/a      1.0.0 -> 1.1.0"] {
+        assert!(moved.text().contains(told), "{}", moved.text());
+    }
+
+    // What nobody needs any more with it goes.
+    catalog.release("[capabilities]\n\"x/app\" = \"^1\"\n");
+    catalog.run(&["update", "acme-2.5.0.toml"]).ok();
+    catalog.capability("x/app 1.2.0", "");
+    let moved = catalog.run(&["update", "acme-2.5.0.toml", "x/app"]).ok();
+    assert!(moved.text().contains("- x/lib  1.1.0"), "{}", moved.text());
+}
+
+#[test]
+fn whoever_reads_a_lock_says_the_same_of_it() {
+    let catalog = web_and_api();
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    let text = fs::read_to_string(catalog.definition()).unwrap();
+    fs::write(
+        catalog.definition(),
+        text.replace("version = \"2.5.0\"", "version = \"2.5.1\""),
+    )
+    .unwrap();
+    let json = |command: &[&str]| {
+        let args: Vec<&str> = ["--output", "json"]
+            .iter()
+            .chain(command)
+            .copied()
+            .collect();
+        catalog.run(&args).ok().json()
+    };
+    assert_eq!(json(&["tree", "acme-2.5.0.toml"])["lock"], "stale");
+    let why = json(&["why", "acme-2.5.0.toml", "core/api"]);
+    assert_eq!(why["lock"], "stale");
+    let said = catalog
+        .run(&["check", "acme-2.5.0.toml"])
+        .fails_with("definition-invalid");
+    assert!(said.stderr.contains("[lock-stale]"), "{}", said.stderr);
+    // A mode too many makes it stale as well.
+    let modes = |modes: &str| format!("modes = [{modes}]\n[capabilities]\n\"core/web\" = \"*\"\n");
+    catalog.release(&modes("\"edge\", \"saas\""));
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    assert_eq!(
+        json(&["tree", "acme-2.5.0.toml", "--mode", "edge"])["lock"],
+        "current"
+    );
+    catalog.release(&modes("\"edge\""));
+    assert_eq!(json(&["tree", "acme-2.5.0.toml"])["lock"], "stale");
+}
+
 #[test]
 fn a_lock_that_says_something_else_is_refused_with_the_difference() {
     let catalog = web_and_api();
@@ -72,7 +159,7 @@ fn a_lock_that_says_something_else_is_refused_with_the_difference() {
     catalog.capability("core/api 2.1.0", "yanked = true\nyanked-reason = \"bad\"\n");
     stale(
         &catalog,
-        "core/api 2.1.0 becomes 2.0.0: latest; required by core/web 1.2.0",
+        "core/api 2.1.0 becomes 2.0.0: latest; required by core/web 1.2.0; 2.1.0 was withdrawn: bad\n",
     );
     catalog.capability("core/api 2.1.0", "");
     catalog.run(&["check", "acme-2.5.0.toml"]).ok();

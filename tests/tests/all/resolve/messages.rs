@@ -101,6 +101,109 @@ catalog/suites/core/1.0.0/suite.toml:4:1: capabilities.core/auth: suite core 1.0
     );
 }
 
+/// A version that all would do with, and that is not to be had: without it the list below is no contradiction.
+#[test]
+fn what_would_have_suited_all() {
+    let ends = "[capabilities]\n\"a/x\" = \"^1\"\n\"a/y\" = \"^1\"\n";
+    let because = "
+acme-2.5.0.toml:6:1: capabilities.a/x: no version of a/o suits all that have a say in it [unresolvable]
+  acme-2.5.0.toml:6:1: the release asks for a/x ^1
+  acme-2.5.0.toml:7:1: the release asks for a/y ^1
+  catalog/capabilities/a/y/1.0.0/capability.toml:5:1: a/y 1.0.0 requires a/o <3
+  catalog/capabilities/a/x/1.0.0/capability.toml:5:1: a/x 1.0.0 requires a/o >=2";
+    let hint = "\n  hint: relax one of these: a/x (acme-2.5.0.toml:6:1), a/y (acme-2.5.0.toml:7:1)";
+    for (version, body, mode, told) in [
+        (
+            "2.0.0",
+            "yanked = true\nyanked-reason = \"CVE-2026-1\"\n",
+            "saas",
+            "/2.0.0/capability.toml:4:1: a/o 2.0.0 would suit all of them, but was withdrawn: CVE-2026-1",
+        ),
+        (
+            "2.5.0-rc.1",
+            "",
+            "saas",
+            "/2.5.0-rc.1/capability.toml: a/o 2.5.0-rc.1 would suit all of them, but is a pre-release, which enters a release only by its name",
+        ),
+        (
+            "2.0.0",
+            "modes = [\"saas\"]\n",
+            "edge",
+            "/2.0.0/capability.toml: a/o 2.0.0 would suit all of them, but may not run in edge, and nothing stands in for it",
+        ),
+    ] {
+        let catalog = Catalog::new(ends);
+        catalog
+            .capability("a/x 1.0.0", "[requires]\n\"a/o\" = \">=2\"\n")
+            .capability("a/y 1.0.0", "[requires]\n\"a/o\" = \"<3\"\n")
+            .versions("a/o", &["1.0.0", "3.0.0"])
+            .capability(&format!("a/o {version}"), body);
+        let told = format!("{because}\n  catalog/capabilities/a/o{told}{hint}");
+        catalog.says(&["--mode", mode], &told);
+    }
+    // A conflict leaves versions, too.
+    let catalog = Catalog::new("[capabilities]\n\"a/o\" = \"*\"\n\"a/top\" = \"*\"\n");
+    catalog
+        .capability("a/top 1.0.0", "[conflicts]\n\"a/o\" = \"<2\"\n")
+        .versions("a/o", &["1.0.0"])
+        .capability("a/o 2.0.0", "yanked = true\nyanked-reason = \"bad\"\n");
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:6:1: capabilities.a/o: no version of a/o suits all that have a say in it [unresolvable]
+  acme-2.5.0.toml:6:1: the release asks for a/o *
+  acme-2.5.0.toml:7:1: the release asks for a/top *
+  catalog/capabilities/a/top/1.0.0/capability.toml:5:1: a/top 1.0.0 does not work with a/o <2
+  catalog/capabilities/a/o/2.0.0/capability.toml:4:1: a/o 2.0.0 would suit all of them, but was withdrawn: bad
+  hint: relax one of these: a/o (acme-2.5.0.toml:6:1), a/top (acme-2.5.0.toml:7:1)",
+    );
+}
+
+/// What is pinned and may not run in a mode is left out; another version is not taken for it, not even to be replaced.
+#[test]
+fn a_pin_that_is_left_out_keeps_others_out() {
+    let catalog = Catalog::new("[capabilities]\n\"app/x\" = \"^1\"\n\"st/pg\" = \"15.0.0\"\n");
+    catalog
+        .capability(
+            "st/pg 14.0.0",
+            "modes = [\"saas\"]\n[substitutes]\nedge = \"st/lite\"\n",
+        )
+        .capability("st/pg 15.0.0", "modes = [\"saas\"]\n")
+        .capability("st/lite 1.0.0", "modes = [\"edge\"]\n")
+        .capability("app/x 1.0.0", "[requires]\n\"st/pg\" = \">=14\"\n");
+    catalog.says(
+        &["--mode", "edge"],
+        "
+acme-2.5.0.toml:6:1: capabilities.app/x: no version of st/pg suits all that have a say in it [unresolvable]
+  acme-2.5.0.toml:6:1: the release asks for app/x ^1
+  acme-2.5.0.toml:7:1: the release pins st/pg to 15.0.0, which may not run in edge and is left out
+  catalog/capabilities/app/x/1.0.0/capability.toml:5:1: app/x 1.0.0 requires st/pg >=14
+  hint: relax one of these: app/x (acme-2.5.0.toml:6:1), st/pg (acme-2.5.0.toml:7:1)",
+    );
+    catalog.release("[capabilities]\n\"app/x\" = \"^1\"\n\"st/pg\" = \"14.0.0\"\n");
+    catalog.decides(
+        &["--mode", "edge"],
+        &["app/x 1.0.0 latest", "st/lite 1.0.0 latest"],
+    );
+}
+
+/// What goes wrong without end is not told without end, and that is told.
+#[test]
+fn there_may_be_more_problems_than_are_told() {
+    let pins: Vec<_> = (0..60)
+        .map(|i| format!("\"a/x{i:02}\" = \"1.0.0\"\n"))
+        .collect();
+    let pins = pins.concat();
+    let catalog = Catalog::new(&format!("[capabilities]\n{pins}"));
+    catalog.versions("b/b", &["1.0.0"]);
+    let said = catalog
+        .run(&["resolve", "acme-2.5.0.toml"])
+        .fails_with("definition-invalid");
+    let told = "acme-2.5.0.toml: there may be more: 50 are looked for in one run [unresolvable]\n";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    assert_eq!(said.stderr.matches("[capability-unknown]").count(), 50);
+}
+
 #[test]
 fn a_declared_conflict() {
     let catalog = Catalog::new("[capabilities]\n\"core/api\" = \"^1\"\n\"core/new\" = \"*\"\n");
@@ -343,6 +446,63 @@ fn nothing_seems_to_be_missing_that_could_not_be_read() {
     assert_eq!(problems(&said.stderr).len(), 1, "{}", said.stderr);
 }
 
+/// Each hint fits what is wrong, and nothing is told twice.
+#[test]
+fn hints_say_what_to_do() {
+    let long = ">=1,".repeat(100_000);
+    for (body, told) in [
+        (
+            "modes = \"edge\"\n",
+            "modes: has to be a list of strings, is a string [wrong-type]",
+        ),
+        (
+            "modes = []\n",
+            "modes: may run nowhere [invalid-value]\n  hint: name modes",
+        ),
+        (
+            "[substitutes]\nmars = \"x/y\"\n",
+            "[invalid-value]\n  hint: docs/definitions.md says",
+        ),
+        ("[hardware]\ngpuu = 1\n", "hint: did you mean `gpu`?"),
+        (
+            "modes = [\"edge\", \"edge\"]\n",
+            "edge is listed twice [invalid-value]\n  hint: list it once",
+        ),
+        (
+            "[requires]\n\"a/x\" = \"*\"\n",
+            "a/x cannot speak of itself here [invalid-value]\n  hint: leave it out",
+        ),
+        (&format!("[requires]\n\"b/b\" = \"{long}\"\n"), " … 399"),
+        (
+            &format!("[requires]\n{}a = \"1\"\n", "a.".repeat(100_000)),
+            "capability.toml: recursion limit",
+        ),
+    ] {
+        let catalog = Catalog::new("[capabilities]\n\"a/x\" = \"*\"\n");
+        catalog.capability("a/x 1.0.0", body);
+        let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+        let said = said.fails_with("definition-invalid");
+        assert!(said.stderr.contains(told), "{}", said.stderr);
+        assert!(said.stderr.len() < 2500, "{}", said.stderr);
+        assert_eq!(said.stderr.matches("hint: ").count(), 2, "{}", said.stderr);
+    }
+    let catalog =
+        Catalog::new("previous = \"nosuch.toml\"\n[capabilities]\n\"a/x\" = \"=1.0.0\"\n");
+    catalog.versions("a/x", &["1.0.0"]);
+    let said = catalog.run(&["check", "acme-2.5.0.toml"]);
+    let said = said.fails_with("definition-invalid");
+    let told = "acme-2.5.0.toml:5:1: previous: there is no nosuch.toml [file-missing]";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    catalog.release("[capabilities]\n\"a/x\" = \"=1.0.0\"\n");
+    catalog.capability("a/x 1.0.0", "yanked = true\nyanked-reason = \"bad\"\n");
+    catalog.says(
+        &[],
+        "
+acme-2.5.0.toml:6:1: capabilities.a/x: the release asks for a/x =1.0.0, but 1.0.0 was withdrawn: bad [yanked]
+  hint: ask for another version; if it has to be this one, pin it: \"a/x\" = \"1.0.0\"",
+    );
+}
+
 /// With a slip of the pen in the newest version, an older one must not be shipped without a word.
 #[test]
 fn a_version_that_needs_what_nobody_has_is_not_passed_over_in_silence() {
@@ -365,6 +525,16 @@ catalog/capabilities/a/x/1.1.0/capability.toml:5:1: requires.b/godo: a/x 1.1.0 r
     catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
     catalog.capability("a/x 1.1.0", "[requires]\n\"b/godo\" = \"^1\"\n");
     catalog.run(&["check", "acme-2.5.0.toml"]).ok();
+    // What it does not work with is in the release: it could not be taken anyway.
+    let conflict = Catalog::new("[capabilities]\n\"a/x\" = \"^1\"\n\"a/c\" = \"1.0.0\"\n");
+    conflict
+        .versions("a/x", &["1.0.0"])
+        .versions("a/c", &["1.0.0"])
+        .capability(
+            "a/x 1.1.0",
+            "[requires]\n\"b/godo\" = \"^1\"\n[conflicts]\n\"a/c\" = \"*\"\n",
+        );
+    conflict.decides(&[], &["a/c 1.0.0 capability", "a/x 1.0.0 latest"]);
     let said = catalog.run(&["update", "acme-2.5.0.toml"]);
     let said = said.fails_with("definition-invalid");
     assert!(
