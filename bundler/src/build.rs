@@ -26,7 +26,7 @@ use crate::{
     error::{Code, Error, Result},
     head::{self, Blank, Members, Room},
     metadata::{Roots, Statements},
-    output::{beside, publish},
+    output::{NEW, beside, publish},
     pack::{Packed, pack},
     plan::{Plan, PlannedContent, PlannedNode},
     provenance::envelope,
@@ -120,6 +120,24 @@ pub fn build(
     out: &Path,
     tools: Tools<'_>,
 ) -> Result<Built> {
+    write(plan, inventory, roots, signers, out, tools).map_err(|e| {
+        // What it made is worth keeping, within the bounds of the cache.
+        tools.cache.save();
+        match e {
+            Error::Own(e) if e.subject() == NEW => e.about(out.display().to_string()).into(),
+            e => e,
+        }
+    })
+}
+
+fn write(
+    plan: &Plan,
+    inventory: Inventory<'_>,
+    roots: &Roots,
+    signers: &[&dyn Signer],
+    out: &Path,
+    tools: Tools<'_>,
+) -> Result<Built> {
     let cache = tools.cache;
     let signing = Signing::new(plan, roots, signers);
     let mut file = beside(out)?;
@@ -141,8 +159,7 @@ pub fn build(
                 scope.spawn(|| cache.save_files());
                 let digests = pack_digests(file, &packed, &tools)?;
                 let (statements, head) = signing.head(&packed, &digests, room.bytes)?;
-                file.write_all_at(&head, 0)
-                    .map_err(|e| Error::io("the new bundle", e))?;
+                file.write_all_at(&head, 0).map_err(|e| Error::io(NEW, e))?;
                 Ok::<_, Error>((digests, statements))
             })?;
             let members = written(&packed, &digests);
@@ -175,9 +192,7 @@ pub fn build(
                 return Err(e);
             }
         }
-        file.file()
-            .set_len(0)
-            .map_err(|e| Error::io("the new bundle", e))?;
+        file.file().set_len(0).map_err(|e| Error::io(NEW, e))?;
     };
     let Written {
         packed,
@@ -299,7 +314,7 @@ impl<'a> Signing<'a> {
             &mut measure,
             &mut sign,
         )?;
-        let unsigned = || Error::new(Code::Io, "the new bundle", "was not written");
+        let unsigned = || Error::new(Code::Io, NEW, "was not written");
         Ok((statements.ok_or_else(unsigned)?, head))
     }
 
@@ -398,7 +413,7 @@ fn check_written(
         None => Ok(()),
         Some(_) => Err(Error::new(
             Code::Io,
-            "the new bundle",
+            NEW,
             "lacks something that was written",
         )),
     }
@@ -430,13 +445,7 @@ fn pack_digests(file: &File, packed: &Packed, tools: &Tools<'_>) -> Result<Vec<D
             .collect();
         let mut all = Vec::new();
         for thread in threads {
-            let early = |_| {
-                Err(Error::new(
-                    Code::Io,
-                    "the new bundle",
-                    "a hashing thread ended early",
-                ))
-            };
+            let early = |_| Err(Error::new(Code::Io, NEW, "a hashing thread ended early"));
             all.extend(thread.join().unwrap_or_else(early)?);
         }
         Ok::<_, Error>(all)
@@ -455,7 +464,7 @@ fn read_pack(file: &File, mut position: u64, pack: &Pack, cache: &Cache) -> Resu
             .unwrap_or(buffer.len())
             .min(buffer.len());
         let read = file.read_exact_at(&mut buffer[..count], position);
-        read.map_err(|e| Error::io("the new bundle", e))?;
+        read.map_err(|e| Error::io(NEW, e))?;
         hasher.update(&buffer[..count]);
         if let Some(entry) = &mut entry {
             entry.write(&buffer[..count]);
@@ -503,19 +512,15 @@ pub(crate) fn sync_and(file: &File, work: impl FnOnce() -> Result<()>) -> Result
         let sync = scope.spawn(|| file.sync_all());
         work()?;
         match sync.join() {
-            Ok(result) => result.map_err(|e| Error::io("the new bundle", e)),
-            Err(_) => Err(Error::new(
-                Code::Io,
-                "the new bundle",
-                "could not be synced",
-            )),
+            Ok(result) => result.map_err(|e| Error::io(NEW, e)),
+            Err(_) => Err(Error::new(Code::Io, NEW, "could not be synced")),
         }
     })
 }
 
 pub(crate) fn open(path: &Path, trust: &Trust, now: Time) -> Result<Authentic> {
     let file = File::open(path).map_err(|e| Error::io(path.display(), e))?;
-    Ok(Bundle::open(file, "the new bundle")?.verify(trust, now, &mut |_| ())?)
+    Ok(Bundle::open(file, NEW)?.verify(trust, now, &mut |_| ())?)
 }
 
 /// Reads the new bundle as a site would.

@@ -38,7 +38,7 @@ sealift_verifier::codes! {
     /// A value of another type than asked for.
     WrongType = "wrong-type", "write the value in the type that is asked for";
     /// A value of the right type that makes no sense.
-    InvalidValue = "invalid-value", "see the guide for the vendor for what is allowed here";
+    InvalidValue = "invalid-value", "docs/definitions.md says what each key may hold";
     /// A name that folders or registries cannot have.
     NameInvalid = "name-invalid", "use lower-case letters, digits and single `.`, `_`, `-` between them";
     /// A version that is not SemVer.

@@ -12,6 +12,8 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Code, Error, Result};
 
+/// What a bundle that is being built is called in errors, until somebody knows its name.
+pub(crate) const NEW: &str = "the new bundle";
 const PREFIX: &str = ".sealift-";
 /// What every bundle begins with: the name of its first member (docs/format.md 3).
 const FIRST: &[u8] = b"metadata/";

@@ -36,6 +36,7 @@ use crate::{
     diff::Side,
     error::{Code, Error, Result},
     manifest::{Bills, Contents, expect, release_with},
+    output::NEW,
     payload::{Copy, Origin, Payload},
     plan::{Plan, PlannedBlob, PlannedContent, Source},
     sbom::Inventory,
@@ -110,13 +111,7 @@ fn pack_to(
             writer::write(&queued, payload, tools)
         });
         let side = packer.release(plan, packages);
-        let early = |_| {
-            Err(Error::new(
-                Code::Io,
-                "the new bundle",
-                "the writing thread ended early",
-            ))
-        };
+        let early = |_| Err(Error::new(Code::Io, NEW, "the writing thread ended early"));
         let packs = writer.join().unwrap_or_else(early)?;
         Ok::<_, Error>((side?, packs))
     })?;

@@ -22,6 +22,7 @@ use crate::{
     build::Tools,
     cache::{Cache, Seen, Watch, look},
     error::{Code, Error, Result},
+    output::NEW,
 };
 
 /// After so many bytes the disk is asked to begin, so that the last sync has little left to wait for.
@@ -184,13 +185,7 @@ impl<'s> Payload<'s> {
         self.copies = None;
         let mut damaged = Vec::new();
         for copier in self.copiers.drain(..) {
-            let early = |_| {
-                Err(Error::new(
-                    Code::Io,
-                    "the new bundle",
-                    "a copying thread ended early",
-                ))
-            };
+            let early = |_| Err(Error::new(Code::Io, NEW, "a copying thread ended early"));
             damaged.extend(copier.join().unwrap_or_else(early)?);
         }
         self.flusher.finish().map_err(failed)?;
@@ -207,7 +202,7 @@ pub(crate) fn most_open() -> usize {
 }
 
 fn failed(error: std::io::Error) -> Error {
-    Error::io("the new bundle", error)
+    Error::io(NEW, error)
 }
 
 /// Content to copy, and where it goes.

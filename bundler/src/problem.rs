@@ -34,6 +34,26 @@ impl Place {
     }
 }
 
+/// Characters of a text that are shown, of which the last stand behind what is left out.
+const SHOWN: (usize, usize) = (800, 200);
+
+/// A text as people can read it: printable, and without the middle if it is long.
+pub(crate) fn shortened(text: &str) -> String {
+    let (most, behind) = SHOWN;
+    let length = text.chars().count();
+    if length <= most {
+        return printable(text);
+    }
+    let start: String = text.chars().take(most - behind).collect();
+    let end: String = text.chars().skip(length - behind).collect();
+    let left_out = length - most;
+    format!(
+        "{} … {left_out} characters … {}",
+        printable(&start),
+        printable(&end)
+    )
+}
+
 impl Place {
     /// File, line and column, without the key.
     pub(crate) fn spot(&self) -> String {
@@ -77,7 +97,7 @@ impl Problem {
         Self {
             at: at.clone(),
             code,
-            message: printable(&message.into()),
+            message: shortened(&message.into()),
             because: Box::default(),
             hint: code.hint().into(),
         }
@@ -93,7 +113,7 @@ impl Problem {
     /// The same with what it follows from.
     #[must_use]
     pub(crate) fn because(mut self, lines: Vec<String>) -> Self {
-        self.because = lines.into_iter().map(|line| printable(&line)).collect();
+        self.because = lines.into_iter().map(|line| shortened(&line)).collect();
         self
     }
 }

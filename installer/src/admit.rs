@@ -120,7 +120,9 @@ pub(crate) fn facts(case: &Case<'_>, space: &Space, rules: &mut Rules) -> Result
     let found = facts.check(authentic.release(), running.as_ref());
     let mut denials: Vec<Denial> = found.into_iter().map(Into::into).collect();
     if counter_holds(site, authentic)? {
-        let denial = facts.check_counter(authentic.counter(), Some(authentic.release_digest()));
+        let version = &authentic.release().version;
+        let digest = Some(authentic.release_digest());
+        let denial = facts.check_counter(authentic.counter(), version, digest);
         denials.extend(denial.map(Denial::from));
     }
     for (rule, codes, passed) in FACTS {

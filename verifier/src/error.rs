@@ -234,6 +234,13 @@ impl<C: ErrorCode> Refusal<C> {
         Self { code, ..self }
     }
 
+    /// The same failure of what whoever asked knows by this name.
+    #[must_use]
+    pub fn about(self, subject: impl Into<String>) -> Self {
+        let subject = subject.into();
+        Self { subject, ..self }
+    }
+
     /// Why it was refused.
     pub fn kind(&self) -> C {
         self.code

@@ -345,8 +345,14 @@ impl Facts {
             .collect()
     }
 
-    /// Whether a release with this counter is older than what the site had, or another one than that.
-    pub fn check_counter(&self, counter: u64, digest: Option<Digest>) -> Option<Denial> {
+    /// Whether a release with this counter and version is older than what the site had, or another one than that. One that
+    /// was not built has no digest yet; it is another one if its version says so.
+    pub fn check_counter(
+        &self,
+        counter: u64,
+        version: &Version,
+        digest: Option<Digest>,
+    ) -> Option<Denial> {
         let reached = self.counter?;
         match counter.cmp(&reached) {
             Ordering::Less => Some(Denial {
@@ -356,8 +362,14 @@ impl Facts {
                 ),
             }),
             Ordering::Equal => {
-                let (had, is) = (self.counter_release?, digest?);
-                (had != is).then(|| Denial {
+                let had = self.counter_release?;
+                let installed = self.installed.as_ref();
+                let known = installed.filter(|installed| installed.release_digest == had);
+                let is_other = match digest {
+                    Some(digest) => had != digest,
+                    None => known.is_some_and(|installed| installed.version != *version),
+                };
+                is_other.then(|| Denial {
                     reason: Reason::CounterReused,
                     detail: format!("release counter {counter} stands for another release here"),
                 })

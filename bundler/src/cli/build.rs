@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -28,7 +29,7 @@ use crate::{
     error::{Code, Error, Result},
     metadata::Roots,
     output::{beside, check_replaced},
-    plan::Plan,
+    plan::{Plan, Source},
     sbom::Inventories,
 };
 
@@ -89,11 +90,17 @@ impl Args {
             let detail = format!("is one name for {} modes: write {MODE} in it", plans.len());
             return Err(Error::new(Code::Usage, shown, detail));
         }
-        let out = |plan: &Plan| match plan.release.mode {
-            Some(mode) if shown.contains(MODE) => PathBuf::from(shown.replace(MODE, mode.name())),
-            _ => self.out.clone(),
+        if !shown.contains(MODE) {
+            return Ok(vec![self.out.clone(); plans.len()]);
+        }
+        let out = |plan: &Plan| {
+            let mode = plan.release.mode.ok_or_else(|| {
+                let detail = format!("has {MODE} in it, but the release is for no mode");
+                Error::new(Code::Usage, &shown, detail)
+            })?;
+            Ok(PathBuf::from(shown.replace(MODE, mode.name())))
         };
-        Ok(plans.iter().map(out).collect())
+        plans.iter().map(out).collect()
     }
 }
 
@@ -115,6 +122,11 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     let mut plans = plans?;
     let outs = args.outs(&plans)?;
     outs.iter().try_for_each(|out| check_replaced(out))?;
+    if let Some(cache) = args.cache.folder(around) {
+        check_outside(cache, "the cache", &plans)?;
+    }
+    outs.iter()
+        .try_for_each(|out| check_outside(out, "the bundle", &plans))?;
     let followed = plans.iter_mut().map(|plan| args.follow(plan, around));
     let followed = followed.collect::<Result<Vec<_>>>()?;
     let source = match (&args.passphrase_file, args.passphrase_fd) {
@@ -171,6 +183,30 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     // All memory is given back at once when the program ends, and not name by name.
     std::mem::forget((plans, cache));
     Ok(Answer { text, json })
+}
+
+/// Refuses what a build writes if it lies in a folder that the release carries: the next build would carry it, too.
+fn check_outside(path: &Path, what: &str, plans: &[Plan]) -> Result<()> {
+    // What is not there yet is in no plan.
+    let Ok(found) = path.canonicalize() else {
+        return Ok(());
+    };
+    let mut carried = plans.iter().flat_map(Plan::found);
+    let inside = carried.any(|(source, _)| match source {
+        Source::File { path, .. } => {
+            let below = path.as_os_str().as_bytes();
+            let below = below.strip_prefix(found.as_os_str().as_bytes());
+            below.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+        }
+        Source::Slice { .. } | Source::Bytes(_) => false,
+    });
+    if inside {
+        let detail = format!(
+            "lies in a folder of the release, which would carry {what}: choose a place outside of it, and remove this one"
+        );
+        return Err(Error::new(Code::Usage, path.display().to_string(), detail));
+    }
+    Ok(())
 }
 
 /// Says what would be built.

@@ -1,6 +1,6 @@
 //! The options of every command that uses a cache.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use crate::{
@@ -25,12 +25,18 @@ pub(super) struct CacheArgs {
 impl CacheArgs {
     /// The cache, and why its folder cannot be used, if it cannot.
     pub(super) fn open(&self, around: &Surroundings) -> Result<(Cache, Option<String>)> {
-        match self.cache.as_ref().or(around.cache.as_ref()) {
-            Some(path) if !self.no_cache => {
+        match self.folder(around) {
+            Some(path) => {
                 let limit = self.cache_size.map_or(DEFAULT_BYTES, |size| size.0);
                 Cache::open(CacheFolder { path, limit })
             }
-            _ => Ok((Cache::of_this_run(), None)),
+            None => Ok((Cache::of_this_run(), None)),
         }
+    }
+
+    /// The folder, if there is to be one.
+    pub(super) fn folder<'a>(&'a self, around: &'a Surroundings) -> Option<&'a Path> {
+        let folder = self.cache.as_ref().or(around.cache.as_ref());
+        folder.filter(|_| !self.no_cache).map(PathBuf::as_path)
     }
 }

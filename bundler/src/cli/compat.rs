@@ -22,6 +22,7 @@ use crate::{
     compat::{self, Answer as Way, Change, Claims, Offered, Side, least_type},
     error::{Code, Error, Result},
     plan::Plan,
+    problem::{Problem, Problems},
 };
 
 /// Say whether a site may go from one release to another, what changes for it, and whether it can go back
@@ -145,6 +146,13 @@ pub(super) fn follow(
     } else {
         previous
     };
+    if let Some(lost) = named.iter().find(|path| !path.exists())
+        && previous.is_empty()
+    {
+        let message = format!("there is no {}", lost.display());
+        let problem = Problem::new(&claims.at("previous"), Code::FileMissing, message);
+        return Err(Problems::some(vec![problem], definition).into());
+    }
     let mode = plan.release.mode;
     let mut sides = Vec::new();
     for path in named {
@@ -242,6 +250,9 @@ enum LeftToSite {
     License,
     /// Whether there is room for the release itself, beside that for its data.
     Space,
+    /// Whether its release counter, which the site had already, stands there for this very release: a definition has no
+    /// digest yet.
+    Counter,
     /// What the site's own policy asks for: approvals, windows, signatures, other sites, rules in Rego.
     Policy,
 }
@@ -251,6 +262,7 @@ impl LeftToSite {
         match self {
             Self::License => "whether a license there covers it",
             Self::Space => "whether there is room for the release itself",
+            Self::Counter => "whether its release counter stands for this very release there",
             Self::Policy => "what the policy of the site asks for",
         }
     }
@@ -271,9 +283,13 @@ impl At {
         // Of a release that runs there already, a site asks nothing again.
         let is_there = new.digest.is_some() && runs(new) && facts.counter == Some(new.counter);
         let mut denials = Vec::new();
+        let mut counter = None;
         if !is_there {
             denials = facts.check(&new.release, running);
-            denials.extend(facts.check_counter(new.counter, new.digest));
+            let denial = facts.check_counter(new.counter, &new.release.version, new.digest);
+            let is_open = new.digest.is_none() && facts.counter == Some(new.counter);
+            counter = (is_open && denial.is_none()).then_some(LeftToSite::Counter);
+            denials.extend(denial);
         }
         let other = match installed {
             Some(_) if running.is_some() => None,
@@ -289,7 +305,7 @@ impl At {
             other,
             denials,
             unchecked: facts.missing(&new.release),
-            left_to_site: licensed.into_iter().chain(always).collect(),
+            left_to_site: licensed.into_iter().chain(counter).chain(always).collect(),
         }
     }
 }

@@ -39,7 +39,14 @@ impl Claims {
             return claims;
         };
         document.interpret(|mut fields| {
-            for key in ["product", "version", "counter", "type", "upgrade-from"] {
+            for key in [
+                "product",
+                "version",
+                "counter",
+                "type",
+                "upgrade-from",
+                "previous",
+            ] {
                 claims
                     .places
                     .extend(fields.place_of(key).map(|at| (key, at)));
@@ -52,7 +59,8 @@ impl Claims {
         claims
     }
 
-    fn at(&self, key: &'static str) -> Place {
+    /// Where a key stands that has a part in the rules, or the file.
+    pub(crate) fn at(&self, key: &'static str) -> Place {
         self.places.get(key).cloned().unwrap_or_else(|| Place {
             key: key.into(),
             ..Place::of_file(&self.file)

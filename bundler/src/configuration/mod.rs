@@ -8,7 +8,7 @@ mod screen;
 
 use std::{fmt::Write as _, io::Read as _};
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
 use sealift_verifier::path::EntryPath;
 use serde_json::{Map, Value};
 
@@ -118,7 +118,12 @@ fn told<'e>(errors: impl Iterator<Item = jsonschema::ValidationError<'e>>) -> Ve
 
 fn finding(error: &jsonschema::ValidationError<'_>) -> Finding {
     // The value itself may be long, and stands in the file.
-    let message = error.masked_with("it").to_string();
+    let message = match error.kind() {
+        ValidationErrorKind::Format { format } if format == "regex" => {
+            "it is no regular expression without look-around and back references, which are not supported".to_owned()
+        }
+        _ => error.masked_with("it").to_string(),
+    };
     Finding::new(error.instance_path().as_str(), message)
 }
 

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::fields::Fields;
 use crate::{
     error::Code,
-    problem::{Place, Problem, printable},
+    problem::{Place, Problem, shortened},
 };
 
 /// Length of a definition file, in bytes.
@@ -123,7 +123,12 @@ impl Document {
                 self.duplicate(&table, span);
             } else {
                 sound = false;
-                self.report(&self.place(span, ""), Code::TomlInvalid, error.message());
+                // What goes too deep has no place.
+                let at = match error.span() {
+                    Some(span) => self.place(span, ""),
+                    None => Place::of_file(&self.file),
+                };
+                self.report(&at, Code::TomlInvalid, error.message());
             }
         }
         let value = if sound {
@@ -146,7 +151,7 @@ impl Document {
         } else {
             (Code::DuplicateKey, format!("{key} is there twice"))
         };
-        self.report(&self.place(span, &printable(key)), code, message);
+        self.report(&self.place(span, &shortened(key)), code, message);
     }
 
     /// The place of a range of bytes, called `key`.

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, str::FromStr};
 
+use strsim::levenshtein;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -12,7 +13,7 @@ use toml::{
 use super::document::Document;
 use crate::{
     error::Code,
-    problem::{Place, Problem, printable},
+    problem::{Place, Problem, shortened},
 };
 
 /// A value and its place.
@@ -50,7 +51,7 @@ impl<'d, 't> Fields<'d, 't> {
     fn of(document: &'d Document, at: Place, table: &'t DeTable<'t>) -> Self {
         let left = table.iter().map(|(key, value)| {
             let name = key.get_ref().as_ref();
-            let shown = printable(name);
+            let shown = shortened(name);
             let path = if at.key.is_empty() {
                 shown
             } else {
@@ -90,6 +91,13 @@ impl<'d, 't> Fields<'d, 't> {
     /// Whether a key is there, of whatever type.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.left.contains_key(key)
+    }
+
+    /// Whether a list stands under a key, and nothing in it.
+    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
+        let list = self.left.get(key).map(|(_, value)| value.get_ref());
+        list.and_then(DeValue::as_array)
+            .is_some_and(|items| items.is_empty())
     }
 
     /// The keys of the table under a key, if it is one.
@@ -219,7 +227,8 @@ impl<'d, 't> Fields<'d, 't> {
             _ => {
                 let (low, high) = bounds.into_inner();
                 let message = format!("has to be from {low} to {high}, is {integer}");
-                self.report(&found.at, Code::InvalidValue, message);
+                let problem = Problem::new(&found.at, Code::InvalidValue, message);
+                self.note(problem.with_hint(format!("write a number from {low} to {high}")));
                 None
             }
         }
@@ -308,8 +317,13 @@ impl<'d, 't> Fields<'d, 't> {
     }
 
     /// A table whose keys and strings are read as `K` and `V`: sorted by keys, without those that cannot be
-    /// read.
-    pub(crate) fn parsed_map<K, V>(&mut self, key: &'static str, code: Code) -> Vec<(K, Located<V>)>
+    /// read. A key that cannot be has the first code, a string the second.
+    pub(crate) fn parsed_map<K, V>(
+        &mut self,
+        key: &'static str,
+        of_key: Code,
+        code: Code,
+    ) -> Vec<(K, Located<V>)>
     where
         K: FromStr,
         K::Err: Display,
@@ -322,7 +336,7 @@ impl<'d, 't> Fields<'d, 't> {
                 value: name,
                 at: value.at.clone(),
             };
-            let name = self.parse::<K>(name, Code::NameInvalid);
+            let name = self.parse::<K>(name, of_key);
             let value = self.parse::<V>(value, code);
             if let (Some(name), Some(value)) = (name, value) {
                 pairs.push((name.value, value));
@@ -344,7 +358,8 @@ impl<'d, 't> Fields<'d, 't> {
             };
             if set.contains(&item.value) {
                 let message = format!("{} is listed twice", item.value);
-                self.report(&item.at, Code::InvalidValue, message);
+                let problem = Problem::new(&item.at, Code::InvalidValue, message);
+                self.note(problem.with_hint("list it once"));
             } else {
                 set.push(item.value);
             }
@@ -408,8 +423,8 @@ impl<'d, 't> Fields<'d, 't> {
     /// Reports every key that nobody asked for.
     pub(crate) fn finish(self) {
         for (name, (at, _)) in &self.left {
-            let near = self.known.iter().find(|known| is_near(name, known));
-            let hint = match near {
+            let near = self.known.iter().filter(|known| is_near(name, known));
+            let hint = match near.min_by_key(|known| levenshtein(name, known)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here are: {}", self.known.join(", ")),
             };
@@ -433,21 +448,9 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 
 /// Whether `a` is probably a misspelt `b`: at most two letters were added, left out or exchanged.
 pub(crate) fn is_near(a: &str, b: &str) -> bool {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > 2 {
-        return false;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()] <= 2 && row[b.len()] < b.len()
+    let length = b.chars().count();
+    // What is much longer has not to be compared.
+    a.len() <= 4 * (length + 2) && levenshtein(a, b) <= 2.min(length.saturating_sub(1))
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ impl Listing {
         if !fields.has(members) {
             fields.missing(members, "what it is made of");
         }
-        let members = fields.parsed_map::<Name, Wanted>(members, Code::VersionInvalid);
+        let members =
+            fields.parsed_map::<Name, Wanted>(members, Code::NameInvalid, Code::VersionInvalid);
         fields.finish();
         Self { members }
     }

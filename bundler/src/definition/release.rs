@@ -166,7 +166,7 @@ fn read_pins(
 ) -> Vec<(Name, Located<Wanted>)> {
     let given = fields.has(key);
     let keys = fields.keys_of(key);
-    let pins = fields.parsed_map::<Name, Wanted>(key, Code::VersionInvalid);
+    let pins = fields.parsed_map::<Name, Wanted>(key, Code::NameInvalid, Code::VersionInvalid);
     let is_lost = |key: &&&str| !pins.iter().any(|(name, _)| name.as_str() == **key);
     let lost: Vec<_> = keys.iter().flatten().filter(is_lost).collect();
     *asks |= given && keys.is_none() || !lost.is_empty();

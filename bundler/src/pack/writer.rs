@@ -15,6 +15,7 @@ use crate::{
     build::Tools,
     cache::CachedPack,
     error::{Code, Error, Result},
+    output::NEW,
     payload::{Copy, Origin, Payload, most_open},
 };
 
@@ -101,7 +102,7 @@ impl Queue {
 
 /// The writer has ended early, and says itself why.
 fn gone() -> Error {
-    Error::new(Code::Io, "the new bundle", "is not written any more")
+    Error::new(Code::Io, NEW, "is not written any more")
 }
 
 /// All packs of a bundle.

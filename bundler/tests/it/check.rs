@@ -52,7 +52,7 @@ RELEASE.toml:2:1: verison: unknown key `verison` [unknown-key]
 RELEASE.toml:3:1: counter: has to be an integer, is a string [wrong-type]
   hint: write the value in the type that is asked for
 RELEASE.toml:4:14: platforms[0]: "linux": is not of the form os/architecture, such as linux/amd64 or linux/arm/v7 [invalid-value]
-  hint: see the guide for the vendor for what is allowed here
+  hint: docs/definitions.md says what each key may hold
 RELEASE.toml:7:1: capabilities.web/shop: "1.2": is neither a full version nor a requirement with an operator, such as ^3.1 or * [version-invalid]
   hint: write MAJOR.MINOR.PATCH, such as 2.5.0 (https://semver.org)
 RELEASE.toml:8:1: capabilities.web/none: the release pins web/none to 1.0.0, but the catalog has no web/none [capability-unknown]
@@ -60,7 +60,7 @@ RELEASE.toml:8:1: capabilities.web/none: the release pins web/none to 1.0.0, but
 {FOLDER}/capability.toml:1:1: name: says core/apo, its folder says core/api [definition-mismatch]
   hint: name and version have to be those of the folder below `capabilities`
 {FOLDER}/capability.toml:3:1: kind: "servise": is none of service, app, model, policy, config [invalid-value]
-  hint: see the guide for the vendor for what is allowed here
+  hint: docs/definitions.md says what each key may hold
 {FOLDER}/capability.toml:7:1: artifacts[0].path: there is no {FOLDER}/missing.bin [file-missing]
   hint: paths are relative to the file that names them; is it built, and is its name right?
 {FOLDER}/capability.toml:8:1: health[0]: asks nothing [health-invalid]

@@ -140,7 +140,7 @@ fn each_fact_is_held_against_a_release() {
 fn what_is_not_known_is_not_held_against_a_release() {
     let nothing = Facts::parse(br#"{"format":1}"#).unwrap();
     assert_eq!(nothing.check(&release(), None), []);
-    assert_eq!(nothing.check_counter(0, None), None);
+    assert_eq!(nothing.check_counter(0, &release().version, None), None);
 }
 
 #[test]
@@ -176,20 +176,31 @@ fn room_that_was_promised_is_not_asked_for_again() {
 
 #[test]
 fn a_counter_only_grows() {
-    assert_eq!(facts(json!({})).check_counter(3, None), None);
-    let denial = facts(json!({})).check_counter(2, None).unwrap();
+    let version = &release().version;
+    assert_eq!(facts(json!({})).check_counter(3, version, None), None);
+    let denial = facts(json!({})).check_counter(2, version, None).unwrap();
     assert_eq!(denial.reason, Reason::CounterTooLow);
     let [here, other] = ["1", "2"].map(|digit| digit.repeat(64).parse::<Digest>().unwrap());
-    let facts = facts(json!({ "counter-release": here }));
-    assert_eq!(facts.check_counter(3, Some(here)), None);
-    assert_eq!(
-        facts.check_counter(3, None),
-        None,
-        "a definition has no digest yet"
-    );
-    assert_eq!(facts.check_counter(4, Some(other)), None);
-    let denial = facts.check_counter(3, Some(other)).unwrap();
+    let known = facts(json!({ "counter-release": here }));
+    assert_eq!(known.check_counter(3, version, Some(here)), None);
+    assert_eq!(known.check_counter(4, version, Some(other)), None);
+    let denial = known.check_counter(3, version, Some(other)).unwrap();
     assert_eq!(denial.reason, Reason::CounterReused);
+    // A definition has no digest yet.
+    assert_eq!(known.check_counter(3, version, None), None);
+    let installed = |version: &Version, digest: Digest| {
+        let installed = json!({ "version": version, "release-digest": digest });
+        facts(json!({ "counter-release": here, "installed": installed }))
+    };
+    let older = Version::new(0, 0, 1);
+    let same = installed(version, here);
+    assert_eq!(same.check_counter(3, version, None), None);
+    let another = installed(&older, here);
+    let denial = another.check_counter(3, version, None).unwrap();
+    assert_eq!(denial.reason, Reason::CounterReused);
+    // What had the counter is not what runs now.
+    let gone_back = installed(&older, other);
+    assert_eq!(gone_back.check_counter(3, version, None), None);
 }
 
 #[test]

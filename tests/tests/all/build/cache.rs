@@ -716,6 +716,38 @@ fn a_cache_stays_as_small_as_it_should() {
         .exits(2);
 }
 
+/// In a folder of the release, the next build would carry what this one writes.
+#[test]
+fn what_a_build_writes_lies_outside_of_what_it_carries() {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let cached = Cached::new();
+    let inside = cached.file("tree/.cache");
+    fs::DirBuilder::new().mode(0o700).create(&inside).unwrap();
+    write(&inside.join("CACHEDIR.TAG"), "of an earlier build");
+    let said = cached.command().args(args!["--cache", inside]).run();
+    let said = said.fails_with("usage");
+    assert!(
+        said.stderr.contains("would carry the cache"),
+        "{}",
+        said.stderr
+    );
+    cached.command().args(args!["--no-cache"]).run().ok();
+    let bundle = cached.file("tree/old.bundle");
+    fs::copy(&cached.out, &bundle).unwrap();
+    let build = |out: &Path| {
+        let build = cached.vendor.build_command(&cached.definition, out);
+        build.args(args!["--no-cache"]).run()
+    };
+    let said = build(&bundle).fails_with("usage");
+    assert!(
+        said.stderr.contains("would carry the bundle"),
+        "{}",
+        said.stderr
+    );
+    // What lies beside it, and begins with the same letters, is no part of it.
+    build(&cached.file("tree.bundle")).ok();
+}
+
 /// Whatever a killed build leaves in the cache, the next one makes the same bundle.
 #[test]
 fn a_killed_build_leaves_no_cache_that_fools() {

@@ -230,7 +230,10 @@ fn a_full_disk_leaves_nothing_behind() {
     let script = "mount -t tmpfs -o size=4m none \"$0\" && echo 'metadata/ of an old bundle' > \"$0/out.bundle\" \
         && { \"$@\"; code=$?; cat \"$0/out.bundle\"; ls -A \"$0\"; exit $code; }";
     let small = small.to_str().unwrap();
-    let command = single.command().behind(&[
+    let cache = single.sandbox.join("cache");
+    let command = single.command();
+    let command = command.args(args!["--cache", cache, "--cache-size", "1 MB"]);
+    let command = command.behind(&[
         "unshare",
         "--user",
         "--map-root-user",
@@ -241,13 +244,28 @@ fn a_full_disk_leaves_nothing_behind() {
         small,
     ]);
     let said = command.run().fails_with("io");
+    let told = "out.bundle: No space left on device";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    // What did not become a bundle is kept within the same bounds.
+    let kept = fs::read_dir(cache.join("v1")).unwrap();
+    let kept: u64 = kept.map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    assert!(kept <= 1_000_000, "{kept}");
+    assert!(said.stderr.contains("free space"), "{}", said.stderr);
+    assert_eq!(said.text(), "metadata/ of an old bundle\nout.bundle\n");
+}
+
+#[test]
+fn a_name_for_modes_is_none_where_there_are_no_modes() {
+    let single = Single::new();
+    let out = single.sandbox.join("bundles/x-{mode}.bundle");
+    let said = single.vendor.build_command(&single.definition, &out).run();
+    let said = said.fails_with("usage");
     assert!(
-        said.stderr.contains("No space left on device"),
+        said.stderr.contains("the release is for no mode"),
         "{}",
         said.stderr
     );
-    assert!(said.stderr.contains("free space"), "{}", said.stderr);
-    assert_eq!(said.text(), "metadata/ of an old bundle\nout.bundle\n");
+    single.untouched();
 }
 
 #[test]

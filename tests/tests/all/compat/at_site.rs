@@ -25,6 +25,49 @@ fn codes(denials: &Value) -> Vec<&str> {
     codes
 }
 
+/// A definition has no digest that its counter could be held to, but its version may show that it is another release.
+#[test]
+fn a_definition_with_a_counter_that_the_site_has_used() {
+    let sandbox = Sandbox::new();
+    let vendor = Vendor::new(&sandbox);
+    let define = |version: &str, counter: u64| {
+        let draft = vendor.release(version, counter);
+        let draft = draft.capability("core/app", "service");
+        draft.file("version", version).define()
+    };
+    let (old, new) = (define("1.0.0", 1), define("1.0.1", 2));
+    let [here, other] = ["1", "2"].map(|digit| digit.repeat(64));
+    let facts = sandbox.join("FACTS.json");
+    let ask = |installed: &str, had: &str| {
+        let known = json!({
+            "format": 1,
+            "product": "test",
+            "counter": 2,
+            "counter-release": had,
+            "installed": { "version": installed, "release-digest": here },
+        });
+        sealift_tests::sandbox::write(&facts, known.to_string());
+        let bundler = sandbox.program("sealift-bundler");
+        let compat = args!["compat", old, new, "--site", facts, "--output", "json"];
+        bundler.args(compat).run().said().json()["site"].clone()
+    };
+    let site = ask("1.0.0", &here);
+    assert!(
+        codes(&site["denials"]).contains(&"counter-reused"),
+        "{site}"
+    );
+    // It may be the very release that was taken back there.
+    for (installed, had) in [("1.0.0", &other), ("1.0.1", &here)] {
+        let site = ask(installed, had);
+        assert!(
+            !codes(&site["denials"]).contains(&"counter-reused"),
+            "{site}"
+        );
+        let left = site["left-to-site"].as_array().unwrap();
+        assert!(left.contains(&json!("counter")), "{site}");
+    }
+}
+
 /// What both say of `new`, at a site that should run `old`; the codes of all that speaks against it.
 fn ask(vendor: &Vendor, site: &Site, old: &Path, new: &Path) -> BTreeSet<String> {
     let facts = vendor.sandbox.join("FACTS.json");
