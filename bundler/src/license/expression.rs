@@ -146,10 +146,20 @@ fn did_you_mean(term: &str, is_exception: bool) -> String {
         .chain(exceptions.filter(|_| is_exception));
     let known = known.filter(|(_, flags)| flags & IS_DEPRECATED == 0);
     let known = known.map(|(name, _)| name);
+    // One of several that begin so: which one is for people to say.
+    let begins = |name: &&str| {
+        let (start, rest) = name.split_at_checked(term.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(term) && rest.starts_with('-')
+    };
+    let family: Vec<&str> = known.clone().filter(begins).take(3).collect();
+    let is_word = !term.is_empty() && term.chars().all(char::is_alphanumeric);
+    if is_word && let [_, _, ..] = family.as_slice() {
+        return format!("say which: {}, or another one", family.join(", "));
+    }
     let lower = term.to_ascii_lowercase();
     let distance = |name: &str| strsim::osa_distance(&lower, &name.to_ascii_lowercase());
     match known.map(|name| (distance(name), name)).min() {
-        Some((distance, name)) if distance * 3 <= term.len() => format!("did you mean {name}?"),
+        Some((distance, name)) if distance * 3 < term.len() => format!("did you mean {name}?"),
         _ => NO_SUCH_LICENSE.into(),
     }
 }
@@ -205,6 +215,10 @@ mod tests {
             ),
             ("ü ö", NO_SUCH_LICENSE),
             ("UNLICENSED", NO_SUCH_LICENSE),
+            (
+                "LGPL",
+                "say which: LGPL-2.0-only, LGPL-2.0-or-later, LGPL-2.1-only, or another one",
+            ),
             ("Nunit", NO_SUCH_LICENSE),
             ("Classpath-exception-2.0", NO_SUCH_LICENSE),
             ("GPL-2.0-only WITH Nokia-Qt-exception-1.1", NO_SUCH_LICENSE),

@@ -12,4 +12,7 @@ mod rules;
 /// vendor's list, and that not all is known as well.
 pub(crate) const UNKNOWN_PART: &str = "LicenseRef-unknown";
 
+/// Before names that copyright files of Debian give to licenses that SPDX does not have: they say no more than that there is one.
+pub(crate) const OF_DEBIAN: &str = "LicenseRef-debian-";
+
 pub use rules::{LicenseRules, Unknown};

@@ -145,7 +145,8 @@ pub(crate) fn single(name: &str) -> Option<String> {
     if let Some(id) = gnu(&plain) {
         return Some(id);
     }
-    if name.starts_with("LicenseRef-") && is_expression(name) {
+    let is_one = !name.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')'));
+    if is_one && name.starts_with("LicenseRef-") && is_expression(name) {
         return Some(name.to_owned());
     }
     let (base, later) = match name.strip_suffix('+') {

@@ -6,7 +6,7 @@ use sealift_verifier::path::{EntryPath, Name};
 use spdx::{LicenseItem, LicenseReq};
 
 use super::{
-    UNKNOWN_PART,
+    OF_DEBIAN, UNKNOWN_PART,
     expression::{self, Wrong},
 };
 use crate::{
@@ -184,9 +184,9 @@ impl LicenseRules {
         };
         match self.refused(license, is_own) {
             Ok(None) => None,
-            Ok(Some(refused)) if refused == [UNKNOWN_PART] => {
+            Ok(Some(refused)) if refused.iter().all(|license| self.is_unknown(license)) => {
                 let message =
-                    format!("{subject} has licenses that are not known, beside those of {license}");
+                    format!("{subject} has the license {license}, and not all of that is known");
                 Some(Problem::new(at, Code::LicenseUnknown, message))
             }
             Ok(Some(refused)) => Some(refusal(at, &subject, license, &refused)),
@@ -244,9 +244,6 @@ impl LicenseRules {
     fn accepts(&self, asked: &LicenseReq, is_own: &impl Fn(&Subject) -> bool) -> bool {
         let whole = asked.to_string();
         let license = asked.license.to_string();
-        if license == UNKNOWN_PART {
-            return self.unknown == Unknown::Accept || self.excepted(NOBODY_KNOWS, is_own);
-        }
         let exact = match &asked.license {
             LicenseItem::Spdx { id, .. } => id.name.to_owned(),
             LicenseItem::Other(_) => license.clone(),
@@ -262,7 +259,16 @@ impl LicenseRules {
                 return true;
             }
         }
+        if self.is_unknown(&license) {
+            return self.unknown == Unknown::Accept || self.excepted(NOBODY_KNOWS, is_own);
+        }
         self.allowed.is_none()
+    }
+
+    /// Whether a license is only said to be there: a name that SPDX does not have is known if a list has it.
+    fn is_unknown(&self, license: &str) -> bool {
+        let listed = self.allowed.is_some() || self.forbidden.contains(license);
+        license == UNKNOWN_PART || license.starts_with(OF_DEBIAN) && !listed
     }
 
     fn excepted(&self, license: &str, is_own: &impl Fn(&Subject) -> bool) -> bool {
@@ -292,6 +298,14 @@ fn licenses(
     for Located { value, at } in list {
         if may_be_unknown && value == NOBODY_KNOWS {
             names.insert(value);
+            continue;
+        }
+        if value == UNKNOWN_PART {
+            let message = format!("{value:?} stands for what is not known");
+            let problem = Problem::new(&at, Code::InvalidValue, message);
+            fields.note(problem.with_hint(format!(
+                "`unknown` says what becomes of that; in an exception, write {NOBODY_KNOWS:?}"
+            )));
             continue;
         }
         let (message, hint) = match expression::parse(&value) {
@@ -434,6 +448,19 @@ mod tests {
         assert_eq!(problem.code, Code::LicenseUnknown);
         let list = rules("allowed = [\"MIT\"]\n");
         assert!(list.check_package(&partly, &at).is_none());
+        // A name that only a copyright file knows is known if a list has it.
+        let own = package("pkg:deb/debian/x@1", Some("LicenseRef-debian-own"));
+        assert!(rules("").check_package(&own, &at).is_none());
+        let code = |rules: &LicenseRules| rules.check_package(&own, &at).map(|p| p.code);
+        assert_eq!(code(&strict), Some(Code::LicenseUnknown));
+        assert_eq!(code(&list), Some(Code::LicenseRefused));
+        let listed =
+            rules("unknown = \"refuse\"\nallowed = [\"MIT\", \"LicenseRef-debian-own\"]\n");
+        assert_eq!(code(&listed), None);
+        let forbidden = rules("forbidden = [\"LicenseRef-debian-own\"]\n");
+        assert_eq!(code(&forbidden), Some(Code::LicenseRefused));
+        let (_, problems) = read("forbidden = [\"LicenseRef-unknown\"]\n");
+        assert!(problems.concat().contains("`unknown` says what becomes"));
         let strict =
             rules("unknown = \"refuse\"\n[exceptions]\n\"pkg:golang/\" = [\"NOASSERTION\"]\n");
         assert!(strict.check_package(&unknown, &at).is_none());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use spdx::identifiers::{EXCEPTIONS, LICENSES};
 
 use super::package::{Ecosystem, Package};
-use crate::license::{UNKNOWN_PART, expression, names};
+use crate::license::{OF_DEBIAN, UNKNOWN_PART, expression, names};
 
 /// Licenses of one package that are told apart. A package with more is a collection, whose license nobody
 /// wants to read as one expression.
@@ -14,8 +14,19 @@ const MOST_LICENSES: usize = 60;
 const FIELD_BYTES: usize = 2000;
 /// Length of the name of one license that SPDX does not have, in bytes.
 const NAME_BYTES: usize = 100;
-/// What stands in all names of GNU's licenses, however they are varied.
-const GNU: [&str; 2] = ["gpl", "gfdl"];
+/// What stands in names of GNU's licenses, however they are varied or misspelt.
+const GNU: [&str; 5] = ["gpl", "lpgl", "fdl", "gnu", "affero"];
+/// What says that there is a license, and not which.
+const NO_NAMES: [&str; 8] = [
+    "none",
+    "noassertion",
+    "other",
+    "unknown",
+    "later",
+    "newer",
+    "above",
+    "version",
+];
 
 /// The packages of `var/lib/dpkg/status` that have files in place, whether or not their installation came to its end (dpkg(1),
 /// "Package states"), or of a file of `status.d`, where all have and nothing says so.
@@ -47,9 +58,10 @@ pub(super) fn license(text: &str) -> Option<String> {
     }
     let texts = texts(&paragraphs);
     let of_program = paragraphs.iter().filter(|p| p.is_of_program());
-    let names: BTreeSet<&str> = of_program.filter_map(|p| p.value("License")).collect();
-    let (mut licenses, mut partly) = (BTreeSet::new(), false);
-    for part in names.iter().flat_map(|name| parts(name, &texts)) {
+    let names: BTreeSet<Option<&str>> = of_program.flat_map(Paragraph::licenses).collect();
+    let (mut licenses, mut partly) = (BTreeSet::new(), names.contains(&None));
+    let names = names.into_iter().flatten();
+    for part in names.flat_map(|name| parts(name, &texts)) {
         partly |= part.is_none();
         licenses.extend(part);
         if licenses.len() > MOST_LICENSES {
@@ -72,8 +84,8 @@ fn texts(paragraphs: &[Paragraph<'_>]) -> Texts {
         let mut lines = paragraph.lines("License");
         if let (Some(name), Some(_)) = (lines.next(), lines.next()) {
             let name = name.to_ascii_lowercase().replace(',', " , ");
-            let words: Vec<&str> = name.split_whitespace().collect();
-            let names_in = words.split(|word| matches!(*word, "," | "and" | "or"));
+            let words = words(&name);
+            let names_in = words.split(|word| matches!(word.as_str(), "," | "and" | "or"));
             names.extend(names_in.map(|words| words.join(" ")));
         }
     }
@@ -93,13 +105,11 @@ fn parts(name: &str, texts: &Texts) -> Vec<Part> {
         return vec![Some(one)];
     }
     if name.contains(['(', ')']) {
-        // DEP-5 has none, SPDX has no commas.
-        let whole = (!name.contains(',')).then(|| names::normalise(name));
-        return vec![whole.flatten()];
+        return in_brackets(name, texts);
     }
     let mut any = vec![Vec::new()];
     for segment in name.split(',') {
-        let words: Vec<&str> = segment.split_whitespace().collect();
+        let words = words(segment);
         let words = match words.split_first() {
             Some((first, rest)) if is("or", first) => {
                 any.push(Vec::new());
@@ -115,10 +125,71 @@ fn parts(name: &str, texts: &Texts) -> Vec<Part> {
     any_of(any)
 }
 
+/// The same of what has brackets, which DEP-5 does not know: as an expression, or what stands outside of them by itself.
+fn in_brackets(name: &str, texts: &Texts) -> Vec<Part> {
+    // SPDX has no commas.
+    let read = |text: &str| names::normalise(text).filter(|_| !text.contains(','));
+    if let Some(whole) = read(name) {
+        return vec![Some(whole)];
+    }
+    let spaced = name.replace('(', " ( ").replace(')', " ) ");
+    let mut depth = 0_usize;
+    let mut all = vec![Vec::new()];
+    for word in spaced.split_whitespace() {
+        match word {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            word if depth == 0 && is("or", word) => return vec![None],
+            word if depth == 0 && is("and", word) => {
+                all.push(Vec::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(last) = all.last_mut() {
+            last.push(word);
+        }
+    }
+    let parts = all.into_iter().flat_map(|words| {
+        let text = words.join(" ");
+        // All hold, with or without a comma before the next one.
+        let text = text.trim_end_matches(',').to_owned();
+        if text.contains(['(', ')', ',']) {
+            vec![read(&text)]
+        } else {
+            segment_parts(&self::words(&text), texts)
+        }
+    });
+    parts.collect()
+}
+
+/// The words of a text. Where later versions are permitted in words, it is the sign for that which stands behind the license.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut rest = text.split_whitespace().peekable();
+    while let Some(word) = rest.next() {
+        let mut ahead = rest.clone();
+        let any = ahead.next_if(|word| is("any", word)).is_some();
+        let later = ["later", "newer", "above"];
+        let is_later = |word: &&str| later.iter().any(|later| is(later, word));
+        match words.last_mut() {
+            Some(license) if is("or", word) && ahead.next_if(is_later).is_some() => {
+                if !license.ends_with('+') {
+                    license.push('+');
+                }
+                ahead.next_if(|word| is("version", word) || any && is("versions", word));
+                rest = ahead;
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 /// The same of what has no comma.
-fn segment_parts(words: &[&str], texts: &Texts) -> Vec<Part> {
+fn segment_parts(words: &[String], texts: &Texts) -> Vec<Part> {
     let any = words.split(|word| is("or", word));
-    let all = |words: &[&str]| {
+    let all = |words: &[String]| {
         let all = words.split(|word| is("and", word));
         all.map(|words| term(words, texts)).collect()
     };
@@ -161,7 +232,7 @@ fn has_brackets(license: &str) -> bool {
 }
 
 /// A license, with or without an exception.
-fn term(words: &[&str], texts: &Texts) -> Part {
+fn term(words: &[String], texts: &Texts) -> Part {
     let mut sides = words.splitn(2, |word| is("with", word));
     let (words, exception) = (sides.next()?, sides.next());
     let name = words.join(" ");
@@ -174,7 +245,7 @@ fn term(words: &[&str], texts: &Texts) -> Part {
 
 /// A license with an exception. One that SPDX does not know is left out: exceptions only permit more, and whoever has the
 /// program may take it without them (DEP-5, "Short name" and "Syntax").
-fn with(license: String, exception: &[&str]) -> Part {
+fn with(license: String, exception: &[String]) -> Part {
     let keywords = match exception.split_last()? {
         (last, keywords) if is("exception", last) || is("exceptions", last) => keywords,
         _ => exception,
@@ -230,15 +301,14 @@ fn reference(name: &str, texts: &Texts) -> Option<String> {
         None => (name, ""),
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let says_nothing = matches!(&*lower, "none" | "noassertion" | "other" | "unknown");
     let own = base.chars().all(plain)
         && base.contains(|c: char| c.is_ascii_alphanumeric())
         && base.len() <= NAME_BYTES
-        && !says_nothing
+        && !NO_NAMES.contains(&lower.as_str())
         && !GNU.iter().any(|family| lower.contains(family))
         && !begins_a_license(base);
     let base = base.replace('_', "-");
-    (own && texts.contains(&lower)).then(|| format!("LicenseRef-debian-{base}{later}"))
+    (own && texts.contains(&lower)).then(|| format!("{OF_DEBIAN}{base}{later}"))
 }
 
 /// Whether SPDX has licenses whose names go on from this one: those of a family, such as `Apache`, or of a version, such as
@@ -254,29 +324,67 @@ fn begins_a_license(name: &str) -> bool {
 struct Paragraph<'t>(Vec<(&'t str, &'t str)>);
 
 impl<'t> Paragraph<'t> {
-    /// The lines of a field's value that are not empty, without comments. Names of fields have no case (deb-control(5)).
+    /// The values of all fields of a name. Names of fields have no case (deb-control(5)).
+    fn values(&self, name: &str) -> impl Iterator<Item = &'t str> {
+        let named = self
+            .0
+            .iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| *value)
+    }
+
+    /// The lines of a field's value that are not empty, without comments.
     fn lines(&self, name: &str) -> impl Iterator<Item = &'t str> {
-        let named = |(key, _): &&(&str, &str)| key.eq_ignore_ascii_case(name);
-        let value = self.0.iter().find(named).map_or("", |(_, value)| *value);
-        let lines = value.lines().filter(|line| !line.starts_with('#'));
-        lines.map(str::trim).filter(|line| !line.is_empty())
+        self.values(name).flat_map(lines)
     }
 
     /// The first line of a field's value, where that is empty the next one.
     fn value(&self, name: &str) -> Option<&'t str> {
-        let there = self.0.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
-        there.then(|| self.lines(name).next().unwrap_or_default())
+        let value = self.values(name).next()?;
+        Some(lines(value).next().unwrap_or_default())
+    }
+
+    /// What it says of licenses; nothing where it has to say something, or in a way that nobody can read.
+    fn licenses(&self) -> Vec<Option<&'t str>> {
+        let all: Vec<_> = self.values("License").map(synopsis).collect();
+        if all.is_empty() { vec![None] } else { all }
     }
 
     /// Whether it is of files that are not only the packaging's, or of all of them: not a text by itself. `Files` is a list
     /// with white space between patterns, over as many lines as it takes (DEP-5, "Whitespace-separated lists").
     fn is_of_program(&self) -> bool {
-        let files = self.lines("Files").flat_map(str::split_whitespace);
-        let mut files = files.map(|file| file.starts_with("debian/")).peekable();
-        let packaging = files.peek().is_some() && files.all(|of_packaging| of_packaging);
-        let has = |name| self.value(name).is_some();
-        has("License") && !packaging && (has("Files") || has("Format"))
+        let has = |name| self.values(name).next().is_some();
+        if !has("Files") {
+            // A paragraph with a text has nobody who holds rights; one that has is of files, however that is written.
+            return has("License") && (has("Format") || has("Copyright"));
+        }
+        let mut files = self.lines("Files").flat_map(str::split_whitespace);
+        let of_packaging =
+            |file: &str| file.starts_with("debian/") && !file.contains(',') && !file.contains("..");
+        let packaging = files.next().is_some_and(of_packaging) && files.all(of_packaging);
+        // Without a license, it is not known where it ends.
+        !packaging || !has("License")
     }
+}
+
+/// The lines of a value that are not empty, without comments.
+fn lines(value: &str) -> impl Iterator<Item = &str> {
+    let lines = value.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The names in a field `License`: its first line, or the only other one. What goes on behind that is no text.
+fn synopsis(value: &str) -> Option<&str> {
+    let own = value.lines().next().unwrap_or_default().trim();
+    let mut others = lines(value).skip(usize::from(!own.is_empty()));
+    let (first, second) = (others.next(), others.next());
+    if own.is_empty() {
+        return first.filter(|_| second.is_none());
+    }
+    let goes_on = first
+        .and_then(|line| line.split_whitespace().next())
+        .is_some_and(|word| is("and", word) || is("or", word));
+    (!goes_on).then_some(own)
 }
 
 /// The paragraphs of a control file that have fields.
@@ -302,7 +410,11 @@ fn fields(paragraph: &str) -> Vec<(&str, &str)> {
         let (more, after) = lines_until(after, begins);
         let (field, _) = rest.split_at(line.len() + more.len());
         if line.contains(':') {
-            fields.extend(field.split_once(':'));
+            fields.extend(
+                field
+                    .split_once(':')
+                    .map(|(name, value)| (name.trim(), value)),
+            );
         }
         rest = after;
     }
@@ -430,6 +542,17 @@ mod tests {
                 "(GPL-3.0-or-later OR MIT) AND ISC",
             ),
             ("GPL-2 or later", "GPL-2.0-or-later"),
+            ("AGPL-3 or later, and MIT", "AGPL-3.0-or-later AND MIT"),
+            (
+                "AGPLv3 or any later version and MIT",
+                "AGPL-3.0-or-later AND MIT",
+            ),
+            ("MIT or GPL-2 or newer", "MIT OR GPL-2.0-or-later"),
+            (
+                "(LicenseRef-a or MIT) and AGPL-3",
+                "(LicenseRef-a OR MIT) AND AGPL-3.0-only",
+            ),
+            ("LicenseRef-a or MIT", "LicenseRef-a OR MIT"),
             ("Apache License, Version 2.0", "Apache-2.0"),
             (
                 "GFDL-NIV-1.3+ and GFDL-1.2",
@@ -450,6 +573,13 @@ mod tests {
                 "AGPL-3.0-only …",
             ),
             ("AGPL-3 and", "AGPL-3.0-only …"),
+            ("AGPL-3+ and (BSD or Custom)", "AGPL-3.0-or-later …"),
+            (
+                "(BSD or Custom) and AGPL-3, and MIT",
+                "AGPL-3.0-only AND MIT …",
+            ),
+            ("AGPL-3 or (BSD and MIT)", ""),
+            ("AGPL-3, or later", "AGPL-3.0-or-later"),
             // Whoever has the program may choose what nobody knows.
             ("AGPL-3 or BSD", ""),
             ("BSD and Expat, or ISC", ""),
@@ -458,6 +588,34 @@ mod tests {
         }
         let text = "\nFiles: *\nLicense: AGPL-3\n\nFiles: a\nLicense: GPL\n";
         assert_eq!(stated(text), "AGPL-3.0-only …");
+        // What is not written as it should be.
+        for (rest, expected) in [
+            ("Files: a\nCopyright: x\n\nLicense: AGPL-3\n", "MIT …"),
+            ("Files: debian/*\n\n a\nLicense: AGPL-3\n", "MIT …"),
+            ("Files: a\nLicence: AGPL-3\n", "MIT …"),
+            ("Files: a\nLicense: ISC\n and AGPL-3\n", "MIT …"),
+            ("Files: a\nLicense:\n ISC\n AGPL-3\n", "MIT …"),
+            (
+                "Files: a\nLicense: ISC\nFiles: b\nLicense: AGPL-3\n",
+                "AGPL-3.0-only AND ISC AND MIT",
+            ),
+            ("Files : a\nLicense : AGPL-3\n", "AGPL-3.0-only AND MIT"),
+            (
+                "File: a\nCopyright: x\nLicense: AGPL-3\n",
+                "AGPL-3.0-only AND MIT",
+            ),
+            (
+                "Files: debian/*,a\nLicense: AGPL-3\n",
+                "AGPL-3.0-only AND MIT",
+            ),
+            (
+                "Files: debian/../a\nLicense: AGPL-3\n",
+                "AGPL-3.0-only AND MIT",
+            ),
+        ] {
+            let text = format!("\nFiles: *\nLicense: Expat\n\n{rest}");
+            assert_eq!(stated(&text), expected, "{rest}");
+        }
     }
 
     #[test]
@@ -538,6 +696,10 @@ mod tests {
             "GPL-2+ / MIT",
             "GPL-3+ and/or MIT",
             "OWN-GPL",
+            "LPGL-2.1+",
+            "GNU-FDL-1.2",
+            "Affero-3",
+            "later",
             "GPL-2+-libtool-exception",
             "GPL-3.0+~OpenSSL",
             "two words",
