@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Take},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use sealift_verifier::{
@@ -44,6 +44,27 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The folders that it carries, as far as files lie in them.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        let artifacts = self.capabilities.iter().flat_map(|c| &c.artifacts);
+        artifacts.filter_map(|artifact| {
+            let PlannedContent::Tree(entries) = &artifact.content else {
+                return None;
+            };
+            let mut entries = entries.iter();
+            entries.find_map(|entry| match &entry.node {
+                PlannedNode::File {
+                    source: Source::File { path, .. },
+                    ..
+                } => {
+                    let depth = entry.path.as_str().split('/').count();
+                    path.ancestors().nth(depth).map(Path::to_owned)
+                }
+                _ => None,
+            })
+        })
+    }
+
     /// The files that were found in folders, with their lengths in bytes.
     pub(crate) fn found(&self) -> impl Iterator<Item = (&Source, u64)> {
         let artifacts = self.capabilities.iter().flat_map(|c| &c.artifacts);

@@ -86,6 +86,11 @@ impl Folder {
         )
     }
 
+    /// Whether there is one.
+    pub(super) fn is_made(path: &Path) -> bool {
+        path.join(VERSION).is_dir()
+    }
+
     /// The folder itself.
     pub(super) fn handle(&self) -> &File {
         &self.handle

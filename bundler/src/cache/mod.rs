@@ -62,6 +62,13 @@ pub struct CacheFolder<'a> {
     pub limit: u64,
 }
 
+impl CacheFolder<'_> {
+    /// Whether there is a cache in this folder.
+    pub(crate) fn is_made(path: &Path) -> bool {
+        Folder::is_made(path)
+    }
+}
+
 impl Cache {
     /// A cache that keeps only what this run needs again: several bundles of one release share their packs.
     pub fn of_this_run() -> Self {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    os::unix::ffi::OsStrExt as _,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -29,7 +29,7 @@ use crate::{
     error::{Code, Error, Result},
     metadata::Roots,
     output::{beside, check_replaced},
-    plan::{Plan, Source},
+    plan::Plan,
     sbom::Inventories,
 };
 
@@ -102,6 +102,18 @@ impl Args {
         };
         plans.iter().map(out).collect()
     }
+
+    /// Looks at where bundles and the cache would lie.
+    fn check_places(&self, outs: &[PathBuf], plans: &[Plan], around: &Surroundings) -> Result<()> {
+        for out in outs {
+            check_replaced(out)?;
+            check_outside(out, "the bundle", plans)?;
+        }
+        match self.cache.folder(around) {
+            Some(cache) => check_outside(cache, "the cache", plans),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
@@ -113,20 +125,17 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
     if args.dry_run {
         return dry_run(args, &options, around, &bars);
     }
-    // What earlier builds left is read while folders are listed.
+    // What earlier builds left is read while folders are listed. Nothing is made before it is known where it would lie.
+    let is_there = args.cache.is_there(around);
     let (plans, cache) = std::thread::scope(|scope| {
-        let cache = scope.spawn(|| args.cache.open(around));
+        let cache = is_there.then(|| scope.spawn(|| args.cache.open(around)));
         let plans = collect::plans(&args.definition, &options, &args.modes);
-        (plans, cache.join())
+        (plans, cache.map(std::thread::ScopedJoinHandle::join))
     });
     let mut plans = plans?;
     let outs = args.outs(&plans)?;
-    outs.iter().try_for_each(|out| check_replaced(out))?;
-    if let Some(cache) = args.cache.folder(around) {
-        check_outside(cache, "the cache", &plans)?;
-    }
-    outs.iter()
-        .try_for_each(|out| check_outside(out, "the bundle", &plans))?;
+    args.check_places(&outs, &plans, around)?;
+    let cache = cache.unwrap_or_else(|| Ok(args.cache.open(around)));
     let followed = plans.iter_mut().map(|plan| args.follow(plan, around));
     let followed = followed.collect::<Result<Vec<_>>>()?;
     let source = match (&args.passphrase_file, args.passphrase_fd) {
@@ -187,22 +196,24 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<Answer> {
 
 /// Refuses what a build writes if it lies in a folder that the release carries: the next build would carry it, too.
 fn check_outside(path: &Path, what: &str, plans: &[Plan]) -> Result<()> {
-    // What is not there yet is in no plan.
-    let Ok(found) = path.canonicalize() else {
-        return Ok(());
-    };
-    let mut carried = plans.iter().flat_map(Plan::found);
-    let inside = carried.any(|(source, _)| match source {
-        Source::File { path, .. } => {
-            let below = path.as_os_str().as_bytes();
-            let below = below.strip_prefix(found.as_os_str().as_bytes());
-            below.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
-        }
-        Source::Slice { .. } | Source::Bytes(_) => false,
-    });
+    // What is not there yet will be where its folder is.
+    let mut there = path
+        .ancestors()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let there = there.find_map(|folder| folder.canonicalize().ok());
+    let there = there.or_else(|| Path::new(".").canonicalize().ok());
+    let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    // A folder may be mounted in several places.
+    let above: Vec<_> = there
+        .iter()
+        .flat_map(|there| there.ancestors())
+        .filter_map(identity)
+        .collect();
+    let mut carried = plans.iter().flat_map(Plan::folders);
+    let inside = carried.any(|folder| identity(&folder).is_some_and(|id| above.contains(&id)));
     if inside {
         let detail = format!(
-            "lies in a folder of the release, which would carry {what}: choose a place outside of it, and remove this one"
+            "lies in a folder of the release, which would carry {what}: choose a place outside of it"
         );
         return Err(Error::new(Code::Usage, path.display().to_string(), detail));
     }
@@ -214,8 +225,9 @@ fn dry_run(args: &Args, options: &Options, around: &Surroundings, bars: &Bars) -
     let mut text = String::new();
     let mut releases = Vec::new();
     let mut plans = check::check(&args.definition, options, &args.modes)?;
-    for out in args.outs(&plans)? {
-        check_replaced(&out)?;
+    let outs = args.outs(&plans)?;
+    args.check_places(&outs, &plans, around)?;
+    for out in outs {
         drop(beside(&out)?);
     }
     let inventories = Inventories::of(plans.len());

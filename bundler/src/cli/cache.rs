@@ -34,6 +34,11 @@ impl CacheArgs {
         }
     }
 
+    /// Whether an earlier build made the folder.
+    pub(super) fn is_there(&self, around: &Surroundings) -> bool {
+        self.folder(around).is_some_and(CacheFolder::is_made)
+    }
+
     /// The folder, if there is to be one.
     pub(super) fn folder<'a>(&'a self, around: &'a Surroundings) -> Option<&'a Path> {
         let folder = self.cache.as_ref().or(around.cache.as_ref());

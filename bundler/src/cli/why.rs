@@ -143,7 +143,7 @@ impl<'a> Why<'a> {
         {
             reasons.insert(0, Self::kept(name, &entry.place()));
         }
-        let later = self.tried(Level::Capability, name, later, None, |version| {
+        let later = self.tried(Level::Capability, name, later, held.as_ref(), |version| {
             Some(versions?.get(version)?.place())
         });
         let mut json = capability.json();
@@ -402,11 +402,17 @@ impl<'a> Why<'a> {
             let text = format!("it was withdrawn: {}", reason.value);
             reasons.push(Reason::new(text, &reason.at));
         }
+        let mut runs = true;
         if let Some(mode) = self.locked.mode
             && !definition.modes.contains(&mode)
         {
-            let text = format!("it may not run in {mode}");
-            reasons.push(Reason::new(text, &entry.place()));
+            runs = false;
+            let mut substitutes = definition.substitutes.iter();
+            // What stands in for it is asked for by it, and does not speak against it.
+            if !substitutes.any(|(of, _)| *of == mode) {
+                let text = format!("it may not run in {mode}");
+                reasons.push(Reason::new(text, &entry.place()));
+            }
         }
         if let Some(pin) = self.pin(name)
             && !allows(&pin.value, version)
@@ -420,7 +426,7 @@ impl<'a> Why<'a> {
                 reasons.push(Reason::new(text, &listed.wanted.at));
             }
         }
-        self.between(name, version, definition, &mut reasons);
+        self.between((name, version), definition, runs, &mut reasons);
         if reasons.is_empty() && !version.pre.is_empty() {
             let text = "it is a pre-release, which enters a release only by its name";
             reasons.push(Reason::new(text, &entry.place()));
@@ -431,9 +437,9 @@ impl<'a> Why<'a> {
     /// What the others in the release say against a version, and what it says against them.
     fn between(
         &self,
-        name: &Name,
-        version: &Version,
+        (name, version): (&Name, &Version),
         definition: &CapabilityDefinition,
+        runs: bool,
         reasons: &mut Vec<Reason>,
     ) {
         for (other, with, theirs) in self.running().filter(|(other, ..)| *other != name) {
@@ -448,6 +454,10 @@ impl<'a> Why<'a> {
             {
                 let text = format!("{other} {with} requires {name} {}", range.value);
                 reasons.push(Reason::new(text, &range.at).by(other));
+            }
+            // Of what another one stands in for, only who requires it is heard.
+            if !runs {
+                continue;
             }
             if let Some(range) = named(&theirs.conflicts, name)
                 && meets(&range.value, version)
@@ -490,7 +500,7 @@ impl<'a> Why<'a> {
             reasons.push(if held == Some(*version) {
                 Self::kept(name, &at)
             } else {
-                self.attempt(level, name, version, &at)
+                self.attempt((level, name, version), held, &at)
             });
         }
         later
@@ -513,13 +523,12 @@ impl<'a> Why<'a> {
         let moved = self
             .definitions
             .resolve(self.locked.mode, &self.freed(name));
-        let mut moved = moved.ok()?;
+        let moved = moved.ok()?;
         if level == Level::Suite {
             let mut suites = moved.resolution.suites.into_iter();
             return suites.find(|suite| suite.name == *name).map(|s| s.version);
         }
-        let (version, _) = moved.capabilities.remove(name)?;
-        Some(version)
+        moved.version(name).cloned()
     }
 
     fn kept(name: &Name, at: &Place) -> Reason {
@@ -529,10 +538,15 @@ impl<'a> Why<'a> {
     }
 
     /// Why a version that nothing speaks against by itself was not taken.
-    fn attempt(&self, level: Level, name: &Name, version: &Version, at: &Place) -> Reason {
+    fn attempt(
+        &self,
+        what: (Level, &Name, &Version),
+        held: Option<&Version>,
+        at: &Place,
+    ) -> Reason {
         let mode = self.locked.mode;
+        let (_, name, version) = what;
         let free = self.freed(name);
-        let what = (level, name, version);
         let resolved = match self.definitions.resolve_with(mode, &free, what, at) {
             Ok(resolved) => resolved,
             Err(problems) => {
@@ -561,9 +575,15 @@ impl<'a> Why<'a> {
         if rest > 0 {
             because.push(format!("and {rest} more"));
         }
-        Reason {
-            because,
-            ..Reason::new("with it, others would be in other versions", at)
+        match held {
+            Some(later) if because.is_empty() && later > version => {
+                Reason::new(format!("{later} goes before it"), at)
+            }
+            // A pin goes before what suites list: what they say against it does not show here.
+            _ => Reason {
+                because,
+                ..Reason::new("pinned, it would take others in other versions", at)
+            },
         }
     }
 }

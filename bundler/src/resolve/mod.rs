@@ -120,15 +120,24 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
+    /// The version of a capability that is in the release, or that another one stands in for.
+    pub(crate) fn version(&self, name: &Name) -> Option<&Version> {
+        let running = self.capabilities.get(name).map(|(version, _)| version);
+        running.or_else(|| self.replaced.get(name))
+    }
+
     /// All versions, to be taken again where they are allowed.
-    fn versions(self) -> Preferred {
-        let suites = self.resolution.suites.into_iter();
-        let running = self.capabilities.into_iter();
+    fn versions(&self) -> Preferred {
+        let suites = self.resolution.suites.iter();
+        let running = self.capabilities.iter();
+        let running = running.map(|(name, (version, _))| (name, version));
         Preferred {
-            suites: suites.map(|suite| (suite.name, suite.version)).collect(),
+            suites: suites
+                .map(|suite| (suite.name.clone(), suite.version.clone()))
+                .collect(),
             capabilities: running
-                .map(|(name, (version, _))| (name, version))
-                .chain(self.replaced)
+                .chain(&self.replaced)
+                .map(|(name, version)| (name.clone(), version.clone()))
                 .collect(),
             free: BTreeSet::new(),
         }
@@ -144,20 +153,58 @@ type Solution<'a> = SelectedDependencies<Package<'a>, Position>;
 /// Every reason why there is no answer, with the places of pins and definitions that have a part in it. Two
 /// reasons that nothing connects are found in one go.
 pub(crate) fn resolve(catalog: &Catalog, request: &Request<'_>) -> Result<Resolved, Vec<Problem>> {
-    if !request.preferred.free.is_empty() {
-        // What is to move may be in the release only because others require it in the version that it has: they would be
-        // decided before it, and hold it. So it is asked for first. Then it is not, and stays only if somebody needs it.
-        let space = Space::new(catalog, request).with_free_asked();
-        if let Ok(moved) = decide(space, catalog) {
-            let preferred = moved.versions();
-            let request = Request {
-                preferred: &preferred,
-                ..*request
-            };
-            return decide(Space::new(catalog, &request), catalog);
+    let mut answer = decide(Space::new(catalog, request), catalog)?;
+    for name in &request.preferred.free {
+        if let Some(moved) = moved(catalog, request, &answer, name) {
+            answer = moved;
         }
     }
-    decide(Space::new(catalog, request), catalog)
+    Ok(answer)
+}
+
+/// The answer with a later version of a capability that is to move, where others follow. What requires it in the version that
+/// it has is decided before it, and holds it; so each later version is asked for by itself, as the release definition
+/// would. Then it is not asked for any more: it has to stay because somebody needs it.
+fn moved(
+    catalog: &Catalog,
+    request: &Request<'_>,
+    answer: &Resolved,
+    name: &Name,
+) -> Option<Resolved> {
+    let now = answer.version(name)?;
+    if request
+        .capabilities
+        .iter()
+        .any(|(pinned, _)| pinned == name)
+    {
+        // It was decided first already.
+        return None;
+    }
+    let again = |preferred: Preferred, asked: Option<&Version>| {
+        let request = Request {
+            preferred: &preferred,
+            ..*request
+        };
+        let space = Space::new(catalog, &request);
+        decide(
+            space.with_asked(asked.map(|version| (name, version))),
+            catalog,
+        )
+        .ok()
+    };
+    let later = catalog.capabilities.get(name)?.iter().rev();
+    let later = later.take_while(|(version, _)| *version > now);
+    let mut later = later.filter(|(_, entry)| entry.definition.yanked.is_none());
+    later.find_map(|(version, _)| {
+        let mut preferred = answer.versions();
+        preferred.free.insert(name.clone());
+        preferred.capabilities.remove(name);
+        let asked = again(preferred, Some(version))?;
+        let moved = again(asked.versions(), None)?;
+        let mut others = request.preferred.free.iter();
+        let fine = others.all(|other| moved.version(other) >= answer.version(other));
+        (fine && moved.version(name) == Some(version)).then_some(moved)
+    })
 }
 
 fn decide(mut space: Space<'_>, catalog: &Catalog) -> Result<Resolved, Vec<Problem>> {

@@ -332,8 +332,8 @@ impl<'s, 'a> Chosen<'s, 'a> {
         }
         let (version, entry) = candidate;
         let runs = self.space.stand_in(entry).is_none();
-        let others = self.running.iter().filter(|(other, _)| **other != name);
-        others.into_iter().all(|(other, (with, theirs))| {
+        let mut others = self.running.iter().filter(|(other, _)| **other != name);
+        others.all(|(other, (with, theirs))| {
             let (ours, theirs) = (&entry.definition, &theirs.definition);
             said_of(&theirs.requires, name).all(|range| meets(range, version))
                 && !(runs && said_of(&theirs.conflicts, name).any(|range| meets(range, version)))

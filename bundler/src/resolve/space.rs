@@ -129,8 +129,8 @@ pub(super) struct Space<'a> {
     watched: BTreeSet<&'a Name>,
     /// Capabilities that the release definition or a suite asks for.
     asked: BTreeSet<&'a Name>,
-    /// Capabilities that are asked for, in any version, because they are to move.
-    free: BTreeSet<&'a Name>,
+    /// A version that is asked for beside what definitions ask for.
+    extra: Option<(&'a Name, Position)>,
     /// How often the solver went round.
     pub(super) rounds: Cell<u32>,
     /// How often it may: each package once, and so many more.
@@ -171,7 +171,7 @@ impl<'a> Space<'a> {
             named: BTreeSet::new(),
             watched: BTreeSet::new(),
             asked: BTreeSet::new(),
-            free: BTreeSet::new(),
+            extra: None,
             rounds: Cell::default(),
             most: 0,
         };
@@ -191,13 +191,13 @@ impl<'a> Space<'a> {
         space
     }
 
-    /// The same, as if the release definition asked for all capabilities that are to move.
-    pub(super) fn with_free_asked(mut self) -> Self {
-        let free = self.request.preferred.free.iter();
-        let free = free.filter(|name| !self.pins.contains_key(*name));
-        self.free = free
-            .filter(|name| self.capabilities.contains_key(*name))
-            .collect();
+    /// The same, as if the release definition asked for this version of a capability too, whatever else is said of it.
+    pub(super) fn with_asked(mut self, asked: Option<(&'a Name, &Version)>) -> Self {
+        self.extra = asked.and_then(|(name, version)| {
+            let mut candidates = self.candidates(name).iter();
+            let position = candidates.position(|(other, _)| *other == version)?;
+            Some((name, Position::try_from(position).ok()?))
+        });
         self
     }
 
@@ -374,14 +374,18 @@ impl<'a> Space<'a> {
             .pins
             .iter()
             .filter(|(name, _)| !self.ignored.contains(&Ask::Capability(name)));
-        let free = self.free.iter().map(|name| {
-            let usable = self.usable(name, Demand::Any);
-            (Package::Capability(name), usable)
-        });
-        suites
+        let mut all: Vec<_> = suites
             .chain(pins.map(|(name, pin)| self.ask(name, &pin.value)))
-            .chain(free)
-            .collect()
+            .collect();
+        if let Some((name, position)) = self.extra {
+            // The solver takes each package once.
+            let (package, extra) = (Package::Capability(name), Positions::singleton(position));
+            match all.iter_mut().find(|(other, _)| *other == package) {
+                Some((_, asked)) => *asked = asked.intersection(&extra),
+                None => all.push((package, extra)),
+            }
+        }
+        all
     }
 
     fn of_suite(&self, suite: &'a Name, release: Position) -> Vec<(Package<'a>, Positions)> {

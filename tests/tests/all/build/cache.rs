@@ -9,6 +9,7 @@ use std::{
 
 use sealift_tests::{
     args,
+    listing::Listing,
     program::Program,
     sandbox::{Sandbox, read, write},
     site::Site,
@@ -721,19 +722,31 @@ fn a_cache_stays_as_small_as_it_should() {
 fn what_a_build_writes_lies_outside_of_what_it_carries() {
     use std::os::unix::fs::DirBuilderExt as _;
     let cached = Cached::new();
+    let tree = Listing::of(&cached.file("tree"));
+    let link = cached.sandbox.join("link");
+    std::os::unix::fs::symlink(cached.file("tree"), &link).unwrap();
+    let beside = cached.file("tree").join("../tree/cache");
+    for inside in [&cached.file("tree"), &link.join("cache"), &beside] {
+        for more in [None, Some("--dry-run")] {
+            let build = cached.command().args(args!["--cache", inside]);
+            let said = build.args(more).run().fails_with("usage");
+            assert!(
+                said.stderr.contains("would carry the cache"),
+                "{}",
+                said.stderr
+            );
+            // Neither is one made there.
+            assert_eq!(Listing::of(&cached.file("tree")), tree);
+        }
+    }
     let inside = cached.file("tree/.cache");
     fs::DirBuilder::new().mode(0o700).create(&inside).unwrap();
-    write(&inside.join("CACHEDIR.TAG"), "of an earlier build");
+    write(&inside.join("v1/pack"), "of an earlier build");
     let said = cached.command().args(args!["--cache", inside]).run();
-    let said = said.fails_with("usage");
-    assert!(
-        said.stderr.contains("would carry the cache"),
-        "{}",
-        said.stderr
-    );
+    let _ = said.fails_with("usage");
+    fs::remove_dir_all(&inside).unwrap();
     cached.command().args(args!["--no-cache"]).run().ok();
-    let bundle = cached.file("tree/old.bundle");
-    fs::copy(&cached.out, &bundle).unwrap();
+    let bundle = cached.file("tree/new.bundle");
     let build = |out: &Path| {
         let build = cached.vendor.build_command(&cached.definition, out);
         build.args(args!["--no-cache"]).run()
@@ -744,8 +757,11 @@ fn what_a_build_writes_lies_outside_of_what_it_carries() {
         "{}",
         said.stderr
     );
-    // What lies beside it, and begins with the same letters, is no part of it.
+    assert!(!bundle.exists());
+    // What lies beside it, and begins with the same letters, is no part of it, nor is what it lies in.
     build(&cached.file("tree.bundle")).ok();
+    let around = cached.command().args(args!["--cache", cached.content]);
+    around.run().ok();
 }
 
 /// Whatever a killed build leaves in the cache, the next one makes the same bundle.

@@ -59,17 +59,17 @@ fn what_is_locked_stays_until_it_is_let_go() {
 /// What is required in one version only goes on with what requires it, whether the release definition names it or not.
 #[test]
 fn what_is_let_go_takes_with_it_what_has_to_follow() {
-    let both = |catalog: &Catalog, version: &str| {
+    let both_of = |catalog: &Catalog, version: &str| {
         let lib = format!("[requires]\n\"x/lib\" = \"={version}\"\n");
         catalog
             .capability(&format!("x/lib {version}"), "")
             .capability(&format!("x/app {version}"), &lib);
     };
     let catalog = Catalog::new("[capabilities]\n\"x/app\" = \"^1\"\n\"z/z\" = \"*\"\n");
-    both(&catalog, "1.0.0");
+    both_of(&catalog, "1.0.0");
     catalog.versions("z/z", &["1.0.0"]);
     catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
-    both(&catalog, "1.1.0");
+    both_of(&catalog, "1.1.0");
     catalog.versions("z/z", &["1.1.0"]);
     let why = catalog.run(&["why", "acme-2.5.0.toml", "x/lib"]).ok();
     let told = "not 1.1.0:\n  the lock keeps what it has: `sealift-bundler update … x/lib` lets it move (catalog/capabilities/x/lib/1.1.0/capability.toml)\n  x/app 1.0.0 requires x/lib =1.0.0 (catalog";
@@ -98,9 +98,63 @@ fn what_is_let_go_takes_with_it_what_has_to_follow() {
         assert!(moved.text().contains(told), "{}", moved.text());
     }
 
+    // Nobody who needs the later one could be in the release: neither is taken back for it, nor does it go.
+    let catalog = Catalog::new("[capabilities]\n\"s/a\" = \"*\"\n");
+    catalog
+        .capability("s/a 1.0.0", "[requires]\n\"s/b\" = \">=1.1.0-rc.1\"\n")
+        .capability("s/a 0.9.0", "[requires]\n\"s/b\" = \"^1\"\n")
+        .capability("s/a 0.8.0", "")
+        .versions("s/b", &["1.0.0", "1.1.0-rc.1"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog.decides(&[], &["s/a 1.0.0 latest", "s/b 1.1.0-rc.1 latest"]);
+    let moved = catalog.run(&["update", "acme-2.5.0.toml", "s/b"]).ok();
+    assert!(moved.text().contains("stays as it is"), "{}", moved.text());
+    catalog.versions("s/b", &["1.1.0-rc.2", "2.0.0"]);
+    let moved = catalog.run(&["update", "acme-2.5.0.toml", "s/b"]).ok();
+    assert!(moved.text().contains("-> 2.0.0"), "{}", moved.text());
+
+    // Of several, each goes as far as it can, whatever becomes of the others.
+    let catalog = Catalog::new("[capabilities]\n\"s/a\" = \"*\"\n");
+    catalog
+        .capability("s/a 1.0.0", "[requires]\n\"s/b\" = \"*\"\n")
+        .versions("s/b", &["1.0.0"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog.capability("s/a 2.0.0", "[conflicts]\n\"s/b\" = \"*\"\n");
+    let both = ["update", "acme-2.5.0.toml", "s/a", "s/b"];
+    let moved = catalog.run(&both).ok();
+    assert!(
+        moved.text().contains("~ s/a  1.0.0 -> 2.0.0"),
+        "{}",
+        moved.text()
+    );
+    assert!(moved.text().contains("- s/b  1.0.0"), "{}", moved.text());
+    let catalog = Catalog::new(
+        "modes = [\"edge\"]\n[suites]\nu = \"1.0.0\"\n[capabilities]\n\"s/a\" = \"*\"\n",
+    );
+    let one = |version: &str| {
+        let requires = format!("[requires]\n\"s/b\" = \"={version}\"\n");
+        catalog
+            .capability(&format!("s/a {version}"), &requires)
+            .versions("s/b", &[version]);
+    };
+    one("1.0.0");
+    catalog
+        .capability("s/c 1.0.0", "modes = [\"saas\"]\n")
+        .suite("u 1.0.0", "\"s/c\" = \"1.0.0\"\n");
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    one("1.1.0");
+    let both = ["update", "acme-2.5.0.toml", "s/b", "s/c"];
+    let moved = catalog.run(&both).ok();
+    assert!(
+        moved.text().contains("~ s/b  1.0.0 -> 1.1.0"),
+        "{}",
+        moved.text()
+    );
+
     // What nobody needs any more with it goes.
-    catalog.release("[capabilities]\n\"x/app\" = \"^1\"\n");
-    catalog.run(&["update", "acme-2.5.0.toml"]).ok();
+    let catalog = Catalog::new("[capabilities]\n\"x/app\" = \"^1\"\n");
+    both_of(&catalog, "1.1.0");
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
     catalog.capability("x/app 1.2.0", "");
     let moved = catalog.run(&["update", "acme-2.5.0.toml", "x/app"]).ok();
     assert!(moved.text().contains("- x/lib  1.1.0"), "{}", moved.text());

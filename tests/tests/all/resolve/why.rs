@@ -130,3 +130,36 @@ fn suites_have_reasons_too() {
     assert_eq!(json["suite"], "voice");
     assert_eq!(json["later"][0]["version"], "2.0.0");
 }
+
+/// A lock that is several versions behind, and a version that another capability stands in for.
+#[test]
+fn what_goes_before_a_version_is_named() {
+    let catalog = Catalog::new("[capabilities]\n\"s/a\" = \"*\"\n");
+    catalog.versions("s/a", &["1.0.0"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog.versions("s/a", &["1.1.0", "1.2.0"]);
+    let said = catalog.why("s/a", &[]);
+    for told in [
+        "not 1.2.0:\n  the lock keeps what it has",
+        "not 1.1.0:\n  1.2.0 goes before it (catalog/capabilities/s/a/1.1.0/capability.toml)\n",
+    ] {
+        assert!(said.contains(told), "{said}");
+    }
+    let catalog = Catalog::new("modes = [\"edge\"]\n[capabilities]\n\"s/a\" = \"*\"\n");
+    catalog
+        .versions("s/a", &["1.0.0"])
+        .versions("s/b", &["1.0.0"]);
+    catalog.run(&["resolve", "acme-2.5.0.toml"]).ok();
+    catalog.capability(
+        "s/a 1.1.0",
+        "modes = [\"saas\"]\n[conflicts]\n\"s/b\" = \"*\"\n[substitutes]\nedge = \"s/b\"\n",
+    );
+    let said = catalog.why("s/a", &[]);
+    assert!(
+        said.contains("not 1.1.0:\n  the lock keeps what it has"),
+        "{said}"
+    );
+    assert!(!said.contains("may not run"), "{said}");
+    let moved = catalog.run(&["update", "acme-2.5.0.toml", "s/a"]).ok();
+    assert!(moved.text().contains("+ s/b"), "{}", moved.text());
+}
