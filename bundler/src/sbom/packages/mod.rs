@@ -5,6 +5,7 @@
 //! `debian`, `alpine`, `python`, `npm`, and `elf` for Go and Cargo.
 
 mod alpine;
+mod copyright;
 mod debian;
 mod elf;
 mod image;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    alpine, debian, elf, npm,
+    alpine, copyright, debian, elf, npm,
     package::{Package, System},
     python,
 };
@@ -196,7 +196,7 @@ pub(super) fn file(
     Ok(match kind {
         Kind::Dpkg => Some(Found::Packages(debian::packages(&text))),
         Kind::Apk => Some(Found::Packages(alpine::packages(&text))),
-        Kind::Copyright => debian::license(&text).map(Found::License),
+        Kind::Copyright => copyright::license(&text).map(Found::License),
         Kind::Python => python::package(&text).map(|package| Found::Packages(vec![package])),
         Kind::Npm => npm::package(buffer).map(|package| Found::Packages(vec![package])),
         Kind::System => Some(Found::System(System::parse(&text))),
