@@ -29,10 +29,10 @@ use self::{
 };
 use crate::{error::Result, plan::Source};
 
-pub use self::records::Seen;
+pub use self::records::{Seen, Watch};
 pub(crate) use self::{
     packs::CachedPack,
-    records::{LOOKS, Watch, look},
+    records::{LOOKS, look},
 };
 
 /// How large a cache folder may become if nobody says otherwise, in bytes.
@@ -138,6 +138,16 @@ impl Cache {
         if let (Some(watch), Some(file)) = (watch, file) {
             lock(&self.records).learn(watch, file, digest);
         }
+    }
+
+    /// Whether a program with `size` bytes is known to tell of no packages, by this `version` of who looked.
+    pub(crate) fn has_no_packages(&self, program: &Source, size: u64, version: u32) -> bool {
+        !self.is_distrusted() && lock(&self.records).has_no_packages(program, size, version)
+    }
+
+    /// Keeps that it tells of none, if it is still as it was when it began to be watched.
+    pub(crate) fn learn_no_packages(&self, watch: Watch, program: &File, version: u32) {
+        lock(&self.records).learn_no_packages(watch, program, version);
     }
 
     /// What a file looks like that is known to have `content` at `start`, as long as that is so.

@@ -53,6 +53,9 @@ pub(super) struct Place {
     pub(super) length: u64,
 }
 
+/// Stands where content begins in records that a file tells of no packages; its length is then the version of who looked.
+const NO_PACKAGES: u64 = u64::MAX;
+
 /// What can be seen of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Looks {
@@ -89,7 +92,7 @@ impl From<&Statx> for Seen {
 
 /// A file that is being read: what it looked like before.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     place: Place,
     looks: Looks,
 }
@@ -219,7 +222,18 @@ impl Records {
     /// The digest of a source with `size` bytes, if its file looks, or looked when it was seen last, as it did when it
     /// was read.
     pub(super) fn find(&mut self, source: &Source, size: u64) -> Option<Digest> {
-        let (path, offset) = part(source)?;
+        let (_, offset) = part(source)?;
+        self.find_part(source, size, (offset, size))
+    }
+
+    /// Whether a file with `size` bytes looks as it did when it told of no packages, by this `version` of who looked.
+    pub(super) fn has_no_packages(&mut self, source: &Source, size: u64, version: u32) -> bool {
+        let part = (NO_PACKAGES, version.into());
+        self.find_part(source, size, part).is_some()
+    }
+
+    fn find_part(&mut self, source: &Source, size: u64, part_of_it: (u64, u64)) -> Option<Digest> {
+        let (path, _) = part(source)?;
         let seen = match source {
             Source::File {
                 seen: Some(seen), ..
@@ -229,7 +243,7 @@ impl Records {
         if !matches!(source, Source::Slice { .. }) && seen.looks.size != size {
             return None;
         }
-        self.recall(&seen, (offset, size), || {
+        self.recall(&seen, part_of_it, || {
             Ok((rustix::fs::statfs(path)?, rustix::fs::statvfs(path)?))
         })
     }
@@ -317,6 +331,12 @@ impl Records {
             self.learned = true;
             self.known.learn(&place, &looks, digest);
         }
+    }
+
+    /// Keeps that a file told of no packages, if it did not change while it was looked through.
+    pub(super) fn learn_no_packages(&mut self, mut watch: Watch, file: &File, version: u32) {
+        (watch.place.offset, watch.place.length) = (NO_PACKAGES, version.into());
+        self.learn(watch, file, Digest::of(&[]));
     }
 
     /// What a file looks like that nobody else writes to: however young it is, only we can change it.

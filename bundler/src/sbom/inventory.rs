@@ -1,29 +1,29 @@
 //! The inventory of a plan: which packages of others its content brings along, and whether the vendor accepts
 //! their licenses.
 
-use std::sync::OnceLock;
+use std::{fs::File, sync::OnceLock};
 
 use sealift_verifier::{
     digest::Digest,
     path::{EntryPath, Name},
 };
 
-use super::packages::{self, LayerCache, LayerPackages, Packages};
+use super::packages::{self, FoundCache, LayerPackages, Packages};
 use crate::{
     build::Progress,
-    cache::Cache,
+    cache::{Cache, Watch},
     error::Result,
-    plan::Plan,
+    plan::{Plan, Source},
     problem::{Place, Problem, Problems},
 };
 
-/// Finds the packages in the content of a plan. Layers that `cache` knows are not read.
+/// Finds the packages in the content of a plan. What `cache` knows is not read.
 ///
 /// # Errors
 /// All artifacts that cannot be looked through, and all licenses of packages and capabilities that the vendor does not accept.
 fn inventory(
     plan: &Plan,
-    cache: &dyn LayerCache,
+    cache: &dyn FoundCache,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Packages, Problems> {
@@ -69,7 +69,7 @@ impl Inventories {
     pub fn find(
         &self,
         plans: &[Plan],
-        cache: &dyn LayerCache,
+        cache: &dyn FoundCache,
         threads: usize,
         progress: &dyn Progress,
     ) {
@@ -143,7 +143,7 @@ impl<'i> Inventory<'i> {
     }
 }
 
-impl LayerCache for Cache {
+impl FoundCache for Cache {
     fn load(&self, layer: Digest) -> Option<LayerPackages> {
         serde_json::from_slice(&self.get(&kind(), layer)?).ok()
     }
@@ -152,6 +152,18 @@ impl LayerCache for Cache {
         if let Ok(bytes) = serde_json::to_vec(found) {
             self.put(&kind(), layer, &bytes);
         }
+    }
+
+    fn has_none(&self, program: &Source, size: u64) -> bool {
+        self.has_no_packages(program, size, packages::VERSION)
+    }
+
+    fn watch(&self, program: &Source, file: &File) -> Option<Watch> {
+        Self::watch(self, program, Some(file))
+    }
+
+    fn store_none(&self, watch: Watch, file: &File) {
+        self.learn_no_packages(watch, file, packages::VERSION);
     }
 }
 

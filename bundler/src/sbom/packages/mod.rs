@@ -18,6 +18,7 @@ mod sparse;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     io,
     sync::{
         Mutex, PoisonError,
@@ -38,6 +39,7 @@ pub use self::{
 };
 use crate::{
     build::{Progress, Stage},
+    cache::Watch,
     error::{Code, Error},
     plan::{PlannedBlob, PlannedCapability, PlannedContent, PlannedImage, PlannedNode, Source},
 };
@@ -46,20 +48,34 @@ use crate::{
 /// no use.
 pub const VERSION: u32 = 3;
 
-/// Keeps what was found in layers, by their digests. What it fails to keep or to find is read again.
-pub trait LayerCache: Sync {
+/// Keeps what was found in layers, by their digests, and in which programs nothing was found, as long as they look the same.
+/// What it fails to keep or to find is read again.
+pub trait FoundCache: Sync {
     /// What was found in the layer earlier, by this [`VERSION`].
     fn load(&self, layer: Digest) -> Option<LayerPackages>;
     /// Keeps what was found. The content had this digest when it was read.
     fn store(&self, layer: Digest, found: &LayerPackages);
+    /// Whether a program of `size` bytes looks as it did when this [`VERSION`] found nothing in it.
+    fn has_none(&self, program: &Source, size: u64) -> bool;
+    /// Begins to watch the open `file` of a program that is about to be read; nothing if a change of it might not show.
+    fn watch(&self, program: &Source, file: &File) -> Option<Watch>;
+    /// Keeps that nothing was found, if the file is still as it was.
+    fn store_none(&self, watch: Watch, file: &File);
 }
 
 /// Keeps nothing.
-impl LayerCache for () {
+impl FoundCache for () {
     fn load(&self, _layer: Digest) -> Option<LayerPackages> {
         None
     }
     fn store(&self, _layer: Digest, _found: &LayerPackages) {}
+    fn has_none(&self, _program: &Source, _size: u64) -> bool {
+        false
+    }
+    fn watch(&self, _program: &Source, _file: &File) -> Option<Watch> {
+        None
+    }
+    fn store_none(&self, _watch: Watch, _file: &File) {}
 }
 
 /// The packages of each artifact that has some, by capability and artifact: sorted, each package URL once with each license.
@@ -85,11 +101,11 @@ impl From<Broken> for Error {
     }
 }
 
-/// Finds all packages of the capabilities of a plan, on so many threads. Layers that `cache` knows are not read.
+/// Finds all packages of the capabilities of a plan, on so many threads. What `cache` knows is not read.
 /// `progress` hears of it as of one stage. Comes back with all artifacts that cannot be looked through.
 pub fn find(
     capabilities: &[PlannedCapability],
-    cache: &dyn LayerCache,
+    cache: &dyn FoundCache,
     threads: usize,
     progress: &dyn Progress,
 ) -> (Packages, Vec<Broken>) {
@@ -212,7 +228,7 @@ impl<'p> Work<'p> {
     }
 
     /// Does all tasks, the largest first, so that none is left over when all others are done.
-    fn run(&self, cache: &dyn LayerCache, threads: usize, progress: &dyn Progress) -> Vec<Outcome> {
+    fn run(&self, cache: &dyn FoundCache, threads: usize, progress: &dyn Progress) -> Vec<Outcome> {
         let size = |task: &Task<'_>| match task {
             Task::Layer(layer) => layer.blob.size(),
             Task::File { size, .. } => *size,
@@ -311,7 +327,7 @@ impl<'p> Work<'p> {
 }
 
 impl Task<'_> {
-    fn run(&self, cache: &dyn LayerCache, progress: &dyn Fn(u64)) -> Outcome {
+    fn run(&self, cache: &dyn FoundCache, progress: &dyn Fn(u64)) -> Outcome {
         match self {
             Self::Layer(blob) => {
                 let digest = blob.blob.digest();
@@ -328,10 +344,22 @@ impl Task<'_> {
                 }
             }
             Self::File { path, size, source } => {
-                let read = || -> io::Result<_> {
-                    probe::file(path, *size, &mut source.open()?, &mut Vec::new())
-                };
                 progress(*size);
+                // By its name, a file may tell something else with the same content.
+                let is_program = !probe::is_telling(path);
+                if is_program && cache.has_none(source, *size) {
+                    return Outcome::File(None);
+                }
+                let read = || -> io::Result<_> {
+                    let mut reader = source.open()?;
+                    let file = reader.file().filter(|_| is_program);
+                    let watch = file.and_then(|file| cache.watch(source, file));
+                    let found = probe::file(path, *size, &mut reader, &mut Vec::new())?;
+                    if let (None, Some(watch), Some(file)) = (&found, watch, reader.file()) {
+                        cache.store_none(watch, file);
+                    }
+                    Ok(found)
+                };
                 match read() {
                     Ok(found) => Outcome::File(found),
                     Err(e) => Outcome::Failed(Flaw {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    cache::{Cache, CacheFolder},
     plan::{PlannedArtifact, PlannedCapability, PlannedEntry, PlannedFile},
     problem::Place,
 };
@@ -132,7 +133,7 @@ fn plan(contents: Vec<PlannedContent>) -> Vec<PlannedCapability> {
 }
 
 /// All packages of contents that nothing is wrong with.
-fn sound(plan: &[PlannedCapability], cache: &dyn LayerCache) -> Packages {
+fn sound(plan: &[PlannedCapability], cache: &dyn FoundCache) -> Packages {
     let (found, broken) = find(plan, cache, 2, &());
     assert_eq!(broken, []);
     found
@@ -758,10 +759,62 @@ fn trees_and_programs_are_looked_through() {
 }
 
 #[test]
+fn a_program_without_packages_is_read_once_and_again_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("program");
+    let auditable = elf::tests::program(r#"{"packages":[{"name":"serde","version":"1.0.0"}]}"#);
+    let plain = vec![b'#'; auditable.len()];
+    let write = |bytes: &[u8]| std::fs::write(&path, bytes).unwrap();
+    write(&plain);
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let settled = || std::thread::sleep(std::time::Duration::from_millis(2500));
+    settled();
+    let source = Source::from(path.clone());
+    let size = plain.len() as u64;
+    let entry = |path: &str| PlannedEntry {
+        path: path.parse().unwrap(),
+        node: PlannedNode::File {
+            mode: Mode::Executable,
+            size,
+            source: source.clone(),
+        },
+    };
+    let found = |path: &str| {
+        let (cache, problem) = Cache::open(CacheFolder {
+            path: &folder.path().join("cache"),
+            limit: 1 << 20,
+        })
+        .unwrap();
+        assert_eq!(problem, None);
+        let known = cache.has_none(&source, size);
+        let packages = sound(&plan(vec![PlannedContent::Tree(vec![entry(path)])]), &cache);
+        cache.save();
+        (known, packages.values().map(Vec::len).sum::<usize>())
+    };
+    assert_eq!(found("bin/program"), (false, 0));
+    let remembers = found("bin/program").0;
+    // Of ext4 it is certain that its times can be trusted.
+    let kind = rustix::fs::statfs(folder.path()).unwrap().f_type;
+    assert!(remembers || kind != 0xef53);
+    // The same length and times.
+    write(&auditable);
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(modified).unwrap();
+    assert_eq!(found("bin/program"), (false, 1));
+    settled();
+    assert_eq!(found("bin/program"), (false, 1));
+    // Nothing is kept of what a name may tell.
+    write(br#"{"name":"a","version":"1"}"#);
+    settled();
+    assert_eq!(found("other/package.json"), (false, 0));
+    assert_eq!(found("node_modules/a/package.json"), (false, 1));
+}
+
+#[test]
 fn a_layer_is_read_once_and_kept_by_its_digest() {
     #[derive(Default)]
     struct Memory(Mutex<Vec<(Digest, LayerPackages)>>);
-    impl LayerCache for Memory {
+    impl FoundCache for Memory {
         fn load(&self, layer: Digest) -> Option<LayerPackages> {
             let kept = self.0.lock().unwrap();
             kept.iter()
@@ -771,6 +824,13 @@ fn a_layer_is_read_once_and_kept_by_its_digest() {
         fn store(&self, layer: Digest, found: &LayerPackages) {
             self.0.lock().unwrap().push((layer, found.clone()));
         }
+        fn has_none(&self, _program: &Source, _size: u64) -> bool {
+            false
+        }
+        fn watch(&self, _program: &Source, _file: &File) -> Option<Watch> {
+            None
+        }
+        fn store_none(&self, _watch: Watch, _file: &File) {}
     }
     let layer = |name: &str| {
         let package = format!(r#"{{"name":"{name}","version":"1"}}"#);

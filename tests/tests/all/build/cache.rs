@@ -60,9 +60,13 @@ impl Cached {
             .file("model", noise(99, 20_000_000))
             .tree("tree", &files)
             .define();
+        let content = sandbox.join("vendor/catalog-1.0.0/capabilities/core/app/1.0.0/content");
+        // One is looked through for packages of others.
+        let program = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(content.join("tree/f05"), program).unwrap();
         std::thread::sleep(SETTLED);
         Self {
-            content: sandbox.join("vendor/catalog-1.0.0/capabilities/core/app/1.0.0/content"),
+            content,
             cache: sandbox.join("cache"),
             out: sandbox.join("bundles/out.bundle"),
             sandbox,
@@ -200,7 +204,6 @@ fn documents_with_packs_of_their_own_are_the_same_with_a_cache_and_after_an_expo
     let plain = cached.plain();
     let (_, first) = cached.build();
     assert!(first == plain);
-    // The bills, too, are taken from the cache, if nothing is new.
     let (said, again) = cached.build();
     assert!(again == plain);
     assert!(number(&said, "cached-bytes") > 38_000_000, "{said}");
