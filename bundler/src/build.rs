@@ -27,7 +27,7 @@ use crate::{
     head::{self, Blank, Members, Room},
     metadata::{Roots, Statements},
     output::{NEW, beside, publish},
-    pack::{Packed, pack},
+    pack::{Packed, WrittenPack, pack},
     plan::{Plan, PlannedContent, PlannedNode},
     provenance::envelope,
     sbom::Inventory,
@@ -419,8 +419,8 @@ fn check_written(
     }
 }
 
-/// The digests of packs. Those whose first frame was written last are read again, from memory as a rule, and kept in the
-/// cache on that occasion.
+/// The digests of packs. Those whose first frame was written last are read again, from memory as a rule, and on that
+/// occasion kept in the cache if they may be needed again.
 fn pack_digests(file: &File, packed: &Packed, tools: &Tools<'_>) -> Result<Vec<Digest>> {
     let packs: Vec<_> = packed.delivery.packs.iter().zip(&packed.packs).collect();
     let next = AtomicUsize::new(0);
@@ -434,7 +434,7 @@ fn pack_digests(file: &File, packed: &Packed, tools: &Tools<'_>) -> Result<Vec<D
             };
             let digest = match written.digest {
                 Some(digest) => digest,
-                None => read_pack(file, written.start, pack, cache)?,
+                None => read_pack(file, written, pack, cache)?,
             };
             found.push((number, digest));
         }
@@ -454,11 +454,12 @@ fn pack_digests(file: &File, packed: &Packed, tools: &Tools<'_>) -> Result<Vec<D
     Ok(found.into_iter().map(|(_, digest)| digest).collect())
 }
 
-fn read_pack(file: &File, mut position: u64, pack: &Pack, cache: &Cache) -> Result<Digest> {
-    let mut left = pack.stored_size();
+fn read_pack(file: &File, written: &WrittenPack, pack: &Pack, cache: &Cache) -> Result<Digest> {
+    let (mut position, mut left) = (written.start, pack.stored_size());
     let mut buffer = vec![0; 1 << 20];
     let mut hasher = Hasher::default();
-    let mut entry = cache.begin_pack(&pack.blobs, pack.level);
+    let begin = || cache.begin_pack(&pack.blobs, pack.level);
+    let mut entry = written.kept.then(begin).flatten();
     while left > 0 {
         let count = usize::try_from(left)
             .unwrap_or(buffer.len())

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use sealift_verifier::{
-    digest::Digest,
-    release::{self, Artifact, Capability, Content, FileRef, Image, Release, SbomFormat, TreeRef},
+    digest::{Digest, Hasher},
+    release::{
+        self, Artifact, BlobRef, Capability, Content, FileRef, Image, Release, SbomFormat, TreeRef,
+    },
     tree::{Entry, Node, Tree},
 };
 
@@ -15,7 +17,7 @@ use crate::{
         Plan, PlannedArtifact, PlannedBlob, PlannedContent, PlannedEntry, PlannedFile, PlannedNode,
         Source,
     },
-    sbom::{self, SbomInput, packages::Packages},
+    sbom::{self, Documents, SbomInput, Take, packages::Packages},
 };
 
 /// What is done with contents while a manifest is made: packing them, or hashing them, or nothing.
@@ -23,9 +25,20 @@ pub(crate) trait Contents {
     /// The digest of a file or of a tree's JSON with `size` bytes.
     fn file(&mut self, source: &Source, size: u64) -> Result<Digest>;
 
-    /// Sees what was made here, which has this digest.
+    /// Sees a tree's JSON, which has this digest.
     fn made(&mut self, _bytes: Vec<u8>, _digest: Digest) -> Result<()> {
         Ok(())
+    }
+
+    /// Has `write` make a document, and says what it is.
+    fn document(&mut self, write: &dyn Fn(&mut Take<'_>) -> Result<()>) -> Result<BlobRef> {
+        let (mut hasher, mut size) = (Hasher::default(), 0);
+        write(&mut |piece| {
+            hasher.update(piece);
+            size += piece.len() as u64;
+            Ok(())
+        })?;
+        Ok(BlobRef(hasher.finish(), size))
     }
 
     /// Whether contents are really looked at. If not, nothing is made of them either, and the length of what would
@@ -105,10 +118,11 @@ pub(crate) fn release_with(
                 side: &side,
                 packages,
             };
-            sbom::each(&input, &mut |format, bytes, digest| {
-                add(format, digest, bytes.len() as u64);
-                contents.made(bytes, digest)
-            })?;
+            let documents = Documents::new(&input)?;
+            for format in SbomFormat::ALL {
+                let bill = contents.document(&|take| documents.write(format, take))?;
+                add(format, bill.digest(), bill.size());
+            }
         }
         Bills::AtMost(packages) => {
             let most = sbom::most(&side)?.saturating_add(*packages);

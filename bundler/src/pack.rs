@@ -39,7 +39,7 @@ use crate::{
     output::NEW,
     payload::{Copy, Origin, Payload},
     plan::{Plan, PlannedBlob, PlannedContent, Source},
-    sbom::Inventory,
+    sbom::{Inventory, Take},
 };
 
 /// Everything of a bundle but its signed metadata.
@@ -237,6 +237,13 @@ impl Contents for Packer<'_> {
         Ok(())
     }
 
+    fn document(&mut self, write: &dyn Fn(&mut Take<'_>) -> Result<()>) -> Result<BlobRef> {
+        let mut document = Document::default();
+        write(&mut |piece| document.add(piece, &self.queue))?;
+        let size = document.size;
+        Ok(BlobRef(document.end(self)?, size))
+    }
+
     fn image_blob(&mut self, blob: &PlannedBlob) -> Result<()> {
         if blob.compressible {
             let digest = self.file(&blob.source, blob.blob.size())?;
@@ -304,7 +311,10 @@ impl Packer<'_> {
             self.tools.packed(size);
             return Ok(digest);
         }
-        self.queue.add(Next::Large(LEVEL))?;
+        self.queue.add(Next::Large {
+            level: LEVEL,
+            kept: true,
+        })?;
         let digest = self.frames(source, size)?;
         self.end_large(BlobRef(digest, size))?;
         Ok(digest)
@@ -312,7 +322,10 @@ impl Packer<'_> {
 
     /// Gives what was made here a pack of its own, without another copy of it in memory.
     fn large_made(&mut self, mut bytes: Vec<u8>, blob: BlobRef) -> Result<()> {
-        self.queue.add(Next::Large(DOCUMENT_LEVEL))?;
+        self.queue.add(Next::Large {
+            level: DOCUMENT_LEVEL,
+            kept: true,
+        })?;
         bytes.extend(tar::zeros_after(blob.size()));
         bytes.extend(tar::ZEROS);
         let bytes = Arc::new(bytes);
@@ -375,6 +388,69 @@ impl Packer<'_> {
         }
         let digest = hasher.finish();
         self.tools.cache.learn(watch, reader.file(), digest);
+        Ok(digest)
+    }
+}
+
+/// A document that is being made, and packed meanwhile.
+#[derive(Default)]
+struct Document {
+    hasher: Hasher,
+    size: u64,
+    /// The last frame that was begun.
+    open: Vec<u8>,
+    /// Whether there was another one before.
+    is_long: bool,
+}
+
+impl Document {
+    fn add(&mut self, mut piece: &[u8], queue: &Queue) -> Result<()> {
+        self.hasher.update(piece);
+        self.size += piece.len() as u64;
+        loop {
+            let room = FRAME_BYTES - self.open.len();
+            if piece.len() <= room {
+                self.open.extend_from_slice(piece);
+                return Ok(());
+            }
+            let (fits, rest) = piece.split_at(room);
+            self.open.extend_from_slice(fits);
+            self.close(queue)?;
+            piece = rest;
+        }
+    }
+
+    /// Has a full frame compressed.
+    fn close(&mut self, queue: &Queue) -> Result<()> {
+        if !std::mem::replace(&mut self.is_long, true) {
+            // With each release, it is another one.
+            queue.add(Next::Large {
+                level: DOCUMENT_LEVEL,
+                kept: false,
+            })?;
+        }
+        let full = std::mem::replace(&mut self.open, Vec::with_capacity(FRAME_BYTES));
+        let frame = queue.compress(full, DOCUMENT_LEVEL)?;
+        queue.add(Next::Frame(frame))
+    }
+
+    /// Puts a short one among small files, or ends the pack of a long one.
+    fn end(mut self, packer: &mut Packer<'_>) -> Result<Digest> {
+        if !self.is_long && is_small(self.size) {
+            return packer.file(&Source::Bytes(self.open), self.size);
+        }
+        let digest = std::mem::take(&mut self.hasher).finish();
+        let tail = [tar::zeros_after(self.size), &tar::ZEROS].concat();
+        let room = (FRAME_BYTES - self.open.len()).min(tail.len());
+        let (fits, rest) = tail.split_at(room);
+        self.open.extend_from_slice(fits);
+        self.close(&packer.queue)?;
+        if !rest.is_empty() {
+            self.open.extend_from_slice(rest);
+            self.close(&packer.queue)?;
+        }
+        packer.end_large(BlobRef(digest, self.size))?;
+        packer.tools.packed(self.size);
         Ok(digest)
     }
 }

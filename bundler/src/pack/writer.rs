@@ -25,8 +25,8 @@ pub(super) enum Next {
     Pack(Vec<BlobRef>, Frame),
     /// A pack that only has to be copied.
     Cached(Box<CachedPack>),
-    /// A pack of one large blob, whose frames follow, compressed with this level.
-    Large(i32),
+    /// A pack of one large blob, whose frames follow, compressed with this level. Not all of them are worth keeping.
+    Large { level: i32, kept: bool },
     /// The next frame of that.
     Frame(Frame),
     /// It has all frames but the first, which holds the header of this blob.
@@ -122,6 +122,8 @@ pub(crate) struct WrittenPack {
     pub(crate) start: u64,
     /// The digest of what was written there. Of a pack whose first frame was written last it is not known yet.
     pub(crate) digest: Option<Digest>,
+    /// Whether another build may need it again.
+    pub(crate) kept: bool,
 }
 
 /// Writes until nothing more is queued.
@@ -158,8 +160,8 @@ impl Writer<'_, '_> {
         match next {
             Next::Pack(blobs, frame) => self.pack(blobs, frame),
             Next::Cached(found) => self.cached(*found),
-            Next::Large(level) => {
-                self.begin_large(level);
+            Next::Large { level, kept } => {
+                self.begin_large(level, kept);
                 Ok(())
             }
             Next::Frame(frame) => {
@@ -194,6 +196,7 @@ impl Writer<'_, '_> {
         self.done.written.push(WrittenPack {
             start: self.payload.position(),
             digest: Some(stored.digest()),
+            kept: true,
         });
         self.payload.write(&bytes)?;
         self.payload.write(tar::zeros_after(stored.size()))?;
@@ -216,6 +219,7 @@ impl Writer<'_, '_> {
         self.done.written.push(WrittenPack {
             start: self.payload.copy(&path, copy)?,
             digest: Some(found.digest),
+            kept: true,
         });
         self.done.list.push(found.pack);
         self.done.cached += size;
@@ -223,7 +227,7 @@ impl Writer<'_, '_> {
     }
 
     /// Leaves room for the header of the next pack and for its first frame.
-    fn begin_large(&mut self, level: i32) {
+    fn begin_large(&mut self, level: i32, kept: bool) {
         self.done.list.push(Pack {
             frames: Vec::new(),
             blobs: Vec::new(),
@@ -232,6 +236,7 @@ impl Writer<'_, '_> {
         self.done.written.push(WrittenPack {
             start: self.payload.position() + tar::BLOCK,
             digest: None,
+            kept,
         });
         self.payload.reserve(tar::BLOCK + HEADER_FRAME_BYTES as u64);
     }

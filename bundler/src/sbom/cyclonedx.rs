@@ -6,12 +6,14 @@ use serde::{Serialize, Serializer};
 use super::{
     TOOL,
     model::{FilePart, Id, ImagePart, Model, PackagePart, Part},
-    to_json,
+    paper::Paper,
 };
-use crate::error::Result;
 
+/// What lies in something, in a list of that.
+const COMPONENTS: &str = "components";
 const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
 
+/// A bill but for its components and what they depend on.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Bill<'a> {
@@ -22,8 +24,6 @@ struct Bill<'a> {
     serial_number: String,
     version: u32,
     metadata: Metadata<'a>,
-    components: Vec<Component<'a>>,
-    dependencies: Vec<Dependency>,
 }
 
 /// What a component is called inside the document.
@@ -61,6 +61,7 @@ struct Tool {
     name: &'static str,
 }
 
+/// A component but for what lies in it.
 #[derive(Serialize, Default)]
 struct Component<'a> {
     r#type: &'static str,
@@ -81,44 +82,6 @@ struct Component<'a> {
     purl: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<Property<'a>>,
-    #[serde(skip_serializing_if = "Inside::is_empty")]
-    components: Inside<'a>,
-}
-
-/// What lies in a component.
-#[derive(Default)]
-enum Inside<'a> {
-    #[default]
-    Nothing,
-    Capability(&'a Part<'a>),
-    Image(&'a ImagePart<'a>),
-}
-
-impl Inside<'_> {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::Capability(part) => {
-                part.images.is_empty() && part.files.is_empty() && part.packages.is_empty()
-            }
-            Self::Image(image) => image.packages.is_empty(),
-        }
-    }
-}
-
-impl Serialize for Inside<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Nothing => serializer.collect_seq([(); 0]),
-            Self::Capability(part) => {
-                let images = part.images.iter().map(image);
-                let files = part.files.iter().map(file);
-                let packages = part.packages.iter().map(package);
-                serializer.collect_seq(images.chain(files).chain(packages))
-            }
-            Self::Image(image) => serializer.collect_seq(image.packages.iter().map(package)),
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -151,16 +114,8 @@ struct Dependency {
     depends_on: Vec<Id>,
 }
 
-pub(super) fn write<'a>(model: &'a Model<'a>) -> Result<Vec<u8>> {
+pub(super) fn write<'a>(model: &'a Model<'a>, paper: &mut Paper<'_>) -> serde_json::Result<()> {
     let version = model.release.version.to_string();
-    let mut dependencies = vec![Dependency {
-        r#ref: Ref::Release,
-        depends_on: model.parts.iter().map(|part| part.id).collect(),
-    }];
-    dependencies.extend(model.parts.iter().map(|part| Dependency {
-        r#ref: Ref::Part(part.id),
-        depends_on: part.requires.clone(),
-    }));
     let bill = Bill {
         schema: SCHEMA,
         bom_format: "CycloneDX",
@@ -183,10 +138,40 @@ pub(super) fn write<'a>(model: &'a Model<'a>) -> Result<Vec<u8>> {
                 ..Component::default()
             },
         },
-        components: model.parts.iter().map(capability).collect(),
-        dependencies,
     };
-    to_json(model, &bill)
+    let form = FilePart::form(file)?;
+    paper.open(&bill, COMPONENTS)?;
+    for part in &model.parts {
+        if part.images.is_empty() && part.files.is_empty() && part.packages.is_empty() {
+            paper.element(&capability(part))?;
+            continue;
+        }
+        paper.open_element(&capability(part), COMPONENTS)?;
+        for of_image in &part.images {
+            if of_image.packages.is_empty() {
+                paper.element(&image(of_image))?;
+                continue;
+            }
+            paper.open_element(&image(of_image), COMPONENTS)?;
+            paper.elements(of_image.packages.iter().map(package))?;
+            paper.close()?;
+        }
+        for file in &part.files {
+            file.add(&form, paper)?;
+        }
+        paper.elements(part.packages.iter().map(package))?;
+        paper.close()?;
+    }
+    paper.another("dependencies")?;
+    paper.element(&Dependency {
+        r#ref: Ref::Release,
+        depends_on: model.parts.iter().map(|part| part.id).collect(),
+    })?;
+    paper.elements(model.parts.iter().map(|part| Dependency {
+        r#ref: Ref::Part(part.id),
+        depends_on: part.requires.clone(),
+    }))?;
+    paper.close()
 }
 
 fn capability<'a>(part: &'a Part<'a>) -> Component<'a> {
@@ -203,7 +188,6 @@ fn capability<'a>(part: &'a Part<'a>) -> Component<'a> {
         version: Some(&part.version),
         description: &part.capability.description,
         licenses: part.license.map(|expression| [License { expression }]),
-        components: Inside::Capability(part),
         ..Component::default()
     }
 }
@@ -215,17 +199,16 @@ fn image<'a>(image: &'a ImagePart<'a>) -> Component<'a> {
         name: &image.name,
         hashes: Some(hash(image.sha256)),
         purl: Some(&image.purl),
-        components: Inside::Image(image),
         ..Component::default()
     }
 }
 
-fn file(file: &FilePart) -> Component<'_> {
+fn file(id: Id, path: &str, sha256: Digest) -> Component<'_> {
     Component {
         r#type: "file",
-        bom_ref: Ref::Part(file.id),
-        name: &file.path,
-        hashes: Some(hash(file.sha256)),
+        bom_ref: Ref::Part(id),
+        name: path,
+        hashes: Some(hash(sha256)),
         ..Component::default()
     }
 }

@@ -2,7 +2,7 @@
 //! them, as CycloneDX 1.6, SPDX 2.3 and SPDX 3.0.1.
 //!
 //! [`packages`] finds what was not made by the vendor, `model` puts everything into one order with one set of
-//! numbers, `cyclonedx`, `spdx2` and `spdx3` write it down.
+//! numbers, `cyclonedx`, `spdx2` and `spdx3` write it down on `paper`.
 //! A document depends on the release and its packages alone: no clock, nothing random. Its length does not
 //! depend on the values of digests, so that room can be kept for it before they are known.
 
@@ -10,23 +10,17 @@ mod cyclonedx;
 mod inventory;
 mod model;
 pub mod packages;
+mod paper;
 mod spdx2;
 mod spdx3;
 
-use std::thread::ScopedJoinHandle;
-
+pub use self::inventory::{Inventories, Inventory};
+pub(crate) use self::paper::Take;
+use self::{model::Model, packages::Packages, paper::Paper};
+use crate::{diff::Side, error::Result};
 use sealift_verifier::{
-    digest::Digest,
     json,
     release::{Content, SbomFormat},
-};
-use serde::{Serialize, Serializer};
-
-pub use self::inventory::{Inventories, Inventory};
-use self::{model::Model, packages::Packages};
-use crate::{
-    diff::Side,
-    error::{Code, Error, Result},
 };
 
 /// What a bill of materials is made from.
@@ -41,51 +35,48 @@ pub struct SbomInput<'a> {
 /// Who wrote the documents, in all of them.
 const TOOL: &str = "sealift-bundler";
 
+/// A release whose documents can be written.
+pub(crate) struct Documents<'a>(Model<'a>);
+
+impl<'a> Documents<'a> {
+    /// Those of this release.
+    pub(crate) fn new(input: &SbomInput<'a>) -> Result<Self> {
+        Ok(Self(Model::new(input)?))
+    }
+
+    /// Gives the document of one format to `take`, as it is made: none of them is ever in memory as a whole.
+    ///
+    /// # Errors
+    /// The first that `take` returns.
+    pub(crate) fn write(&self, format: SbomFormat, take: &mut Take<'_>) -> Result<()> {
+        let mut paper = Paper::new(take);
+        let written = match format {
+            SbomFormat::CycloneDx => cyclonedx::write(&self.0, &mut paper),
+            SbomFormat::Spdx2 => spdx2::write(&self.0, &mut paper),
+            SbomFormat::Spdx3 => spdx3::write(&self.0, &mut paper),
+        };
+        paper.end(written)
+    }
+
+    fn to_vec(&self, format: SbomFormat) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.write(format, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+}
+
 /// All documents, in the order of their formats.
 ///
 /// # Errors
 /// Only what cannot be written as JSON.
 pub fn documents(input: &SbomInput<'_>) -> Result<Vec<(SbomFormat, Vec<u8>)>> {
-    let mut documents = Vec::new();
-    each(input, &mut |format, bytes, _| {
-        documents.push((format, bytes));
-        Ok(())
-    })?;
-    Ok(documents)
-}
-
-/// Hands over one document after the other with its digest, in the order of their formats, while the others are written.
-pub(crate) fn each(
-    input: &SbomInput<'_>,
-    take: &mut dyn FnMut(SbomFormat, Vec<u8>, Digest) -> Result<()>,
-) -> Result<()> {
-    let model = &Model::new(input)?;
-    std::thread::scope(|scope| {
-        let documents = SbomFormat::ALL.map(|format| {
-            let write = move || {
-                let bytes = match format {
-                    SbomFormat::CycloneDx => cyclonedx::write(model),
-                    SbomFormat::Spdx2 => spdx2::write(model),
-                    SbomFormat::Spdx3 => spdx3::write(model),
-                }?;
-                let digest = Digest::of(&bytes);
-                Ok((bytes, digest))
-            };
-            (format, scope.spawn(write))
-        });
-        documents.into_iter().try_for_each(|(format, document)| {
-            let (bytes, digest) = join(document)?;
-            take(format, bytes, digest)
-        })
-    })
-}
-
-fn join<T>(document: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    let early = |_| {
-        let why = "a thread ended early";
-        Err(Error::new(Code::Io, "the bill of materials", why))
-    };
-    document.join().unwrap_or_else(early)
+    let documents = Documents::new(input)?;
+    let all = SbomFormat::ALL.into_iter();
+    all.map(|format| Ok((format, documents.to_vec(format)?)))
+        .collect()
 }
 
 /// More bytes than any of the documents has of a release without packages of others, without writing them: each says of a
@@ -105,49 +96,17 @@ pub(crate) fn most(side: &Side) -> Result<u64> {
 
 /// The release as CycloneDX 1.6 JSON (ECMA-424).
 pub fn cyclonedx(input: &SbomInput<'_>) -> Result<Vec<u8>> {
-    cyclonedx::write(&Model::new(input)?)
+    Documents::new(input)?.to_vec(SbomFormat::CycloneDx)
 }
 
 /// The release as SPDX 2.3 JSON.
 pub fn spdx2(input: &SbomInput<'_>) -> Result<Vec<u8>> {
-    spdx2::write(&Model::new(input)?)
+    Documents::new(input)?.to_vec(SbomFormat::Spdx2)
 }
 
 /// The release as SPDX 3.0.1 JSON-LD.
 pub fn spdx3(input: &SbomInput<'_>) -> Result<Vec<u8>> {
-    spdx3::write(&Model::new(input)?)
-}
-
-/// Room for what a document says of a file or a package, in bytes.
-const ELEMENT_BYTES: usize = 512;
-
-/// An empty document that grows to its length in one place.
-fn paper(model: &Model<'_>) -> Vec<u8> {
-    Vec::with_capacity((model.elements() + 16) * ELEMENT_BYTES)
-}
-
-fn to_json(model: &Model<'_>, document: &impl Serialize) -> Result<Vec<u8>> {
-    let mut json = paper(model);
-    append(&mut json, document)?;
-    Ok(json)
-}
-
-fn append(json: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
-    serde_json::to_writer(json, value)
-        .map_err(|e| Error::new(Code::Io, "the bill of materials", e.to_string()))
-}
-
-/// A list whose elements are made while they are written.
-struct Each<F>(F);
-
-impl<F, I> Serialize for Each<F>
-where
-    F: Fn() -> I,
-    I: IntoIterator<Item: Serialize>,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((self.0)())
-    }
+    Documents::new(input)?.to_vec(SbomFormat::Spdx3)
 }
 
 #[cfg(test)]

@@ -12,7 +12,11 @@ use sealift_verifier::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{SbomInput, packages::FoundPackage};
+use super::{
+    SbomInput,
+    packages::FoundPackage,
+    paper::{Form, Paper},
+};
 use crate::{error::Result, license::expression};
 
 /// A release, taken apart.
@@ -50,11 +54,35 @@ pub(super) struct ImagePart<'a> {
     pub(super) packages: Vec<PackagePart<'a>>,
 }
 
-/// A file as it lies at the site, below the folder of its capability.
+/// A file as it lies at the site, below the folder of its capability. There may be very many of them.
 pub(super) struct FilePart {
     pub(super) id: Id,
-    pub(super) path: String,
+    /// Its path as JSON: in quotes, and escaped.
+    pub(super) json_path: String,
     pub(super) sha256: Digest,
+}
+
+impl FilePart {
+    /// The form of what `describe` says of each file, by its id, path and digest.
+    pub(super) fn form<T: Serialize>(
+        describe: impl FnOnce(Id, &'static str, Digest) -> T,
+    ) -> serde_json::Result<Form<3>> {
+        let (path, sha256) = ("<path>", Digest::from([0xff; 32]));
+        let texts = [
+            Id::ANY_FILE.to_string(),
+            serde_json::to_string(path)?,
+            sha256.to_hex(),
+        ];
+        Form::of(
+            &describe(Id::ANY_FILE, path, sha256),
+            texts.each_ref().map(String::as_str),
+        )
+    }
+
+    /// Adds what is said of this one, in that form.
+    pub(super) fn add(&self, form: &Form<3>, paper: &mut Paper<'_>) -> serde_json::Result<()> {
+        paper.filled(form, [&self.id, &self.json_path, &self.sha256])
+    }
 }
 
 /// A package of others.
@@ -76,6 +104,18 @@ impl PackagePart<'_> {
 /// What an element is called inside a document: a letter and a number, in the order of the release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id(char, usize);
+
+impl Id {
+    /// Stands in forms for that of a file.
+    pub(super) const ANY_FILE: Self = Self('f', usize::MAX);
+
+    /// The form of what `describe` says of each file by its id.
+    pub(super) fn form<T: Serialize>(
+        describe: impl FnOnce(Self) -> T,
+    ) -> serde_json::Result<Form<1>> {
+        Form::of(&describe(Self::ANY_FILE), [&Self::ANY_FILE.to_string()])
+    }
+}
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,13 +166,6 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// How many things it lists.
-    pub(super) fn elements(&self) -> usize {
-        let parts = self.parts.iter();
-        let inside = parts.map(|part| 1 + part.images.len() + part.files.len());
-        inside.sum::<usize>() + self.packages().count()
-    }
-
     /// Every package of others.
     pub(super) fn packages(&self) -> impl Iterator<Item = &PackagePart<'a>> {
         self.parts.iter().flat_map(|part| {
@@ -168,7 +201,7 @@ impl<'a> Part<'a> {
             Content::File(file) | Content::Config(file) | Content::Notice(file) => {
                 self.files.push(FilePart {
                     id: numbers.file(),
-                    path: artifact.name.to_string(),
+                    json_path: json_string(artifact.name.as_str()),
                     sha256: file.digest,
                 });
             }
@@ -179,7 +212,7 @@ impl<'a> Part<'a> {
                 self.files
                     .extend(files.map(|(path, _, _, digest)| FilePart {
                         id: numbers.file(),
-                        path: [folder, "/", path.as_str()].concat(),
+                        json_path: json_string(&[folder, "/", path.as_str()].concat()),
                         sha256: digest,
                     }));
             }
@@ -217,6 +250,11 @@ impl<'a> Part<'a> {
             packages,
         }
     }
+}
+
+fn json_string(text: &str) -> String {
+    // Of a text, this cannot fail.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// The next number of each kind.

@@ -3,23 +3,23 @@
 //! Files are packages with the purpose `FILE`: what 2.3 calls a file needs a SHA-1 (8.4), and nothing here is
 //! held to SHA-1.
 
-use std::{collections::BTreeSet, iter::once};
+use std::collections::BTreeSet;
 
 use sealift_verifier::{digest::Digest, release::Kind};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Each, TOOL,
+    TOOL,
     model::{FilePart, Id, ImagePart, Model, PackagePart, Part, references},
-    to_json,
+    paper::Paper,
 };
-use crate::error::Result;
 
 const UNSAID: &str = "NOASSERTION";
 
+/// A document but for its lists.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Root<'a, P: Serialize, R: Serialize> {
+struct Root<'a> {
     #[serde(rename = "SPDXID")]
     id: Ref,
     spdx_version: &'static str,
@@ -27,10 +27,6 @@ struct Root<'a, P: Serialize, R: Serialize> {
     name: String,
     document_namespace: String,
     creation_info: CreationInfo<'a>,
-    packages: P,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    has_extracted_licensing_infos: Vec<Extracted<'a>>,
-    relationships: R,
 }
 
 #[derive(Serialize)]
@@ -133,52 +129,54 @@ impl Serialize for Ref {
 }
 
 /// Everything of a release that is a package, in its order.
-fn packages<'a>(model: &'a Model<'_>) -> impl Iterator<Item = Package<'a>> {
-    model.parts.iter().flat_map(|part| {
-        let images = part.images.iter();
-        let images = images.flat_map(|image_part| {
-            once(image(image_part)).chain(image_part.packages.iter().map(package))
-        });
-        let files = part.files.iter().map(file);
-        once(capability(part))
-            .chain(images)
-            .chain(files)
-            .chain(part.packages.iter().map(package))
-    })
+fn packages(model: &Model<'_>, paper: &mut Paper<'_>) -> serde_json::Result<()> {
+    let form = FilePart::form(file)?;
+    for part in &model.parts {
+        paper.element(&capability(part))?;
+        for of_image in &part.images {
+            paper.element(&image(of_image))?;
+            paper.elements(of_image.packages.iter().map(package))?;
+        }
+        for file in &part.files {
+            file.add(&form, paper)?;
+        }
+        paper.elements(part.packages.iter().map(package))?;
+    }
+    Ok(())
 }
 
 /// What lies in what, and what needs what.
-fn relationships(model: &Model<'_>) -> impl Iterator<Item = Relationship> {
+fn relationships(model: &Model<'_>, paper: &mut Paper<'_>) -> serde_json::Result<()> {
     let contains = |from, id| relation(from, "CONTAINS", Ref::Part(id));
-    model.parts.iter().flat_map(move |part| {
+    for part in &model.parts {
         let own = Ref::Part(part.id);
+        paper.element(&contains(Ref::Release, part.id))?;
         let required = part.requires.iter();
-        let required = required.map(move |id| relation(own, "DEPENDS_ON", Ref::Part(*id)));
-        let images = part.images.iter().flat_map(move |image| {
+        paper.elements(required.map(|id| relation(own, "DEPENDS_ON", Ref::Part(*id))))?;
+        for image in &part.images {
+            paper.element(&contains(own, image.id))?;
             let packages = image.packages.iter();
-            let packages = packages.map(move |inner| contains(Ref::Part(image.id), inner.id));
-            once(contains(own, image.id)).chain(packages)
-        });
-        let files = part.files.iter().map(|file| file.id);
-        let packages = part.packages.iter().map(|package| package.id);
-        once(contains(Ref::Release, part.id))
-            .chain(required)
-            .chain(images)
-            .chain(files.chain(packages).map(move |id| contains(own, id)))
-    })
+            paper.elements(packages.map(|inner| contains(Ref::Part(image.id), inner.id)))?;
+        }
+        let form = Id::form(|id| contains(own, id))?;
+        for file in &part.files {
+            paper.filled(&form, [&file.id])?;
+        }
+        paper.elements(
+            part.packages
+                .iter()
+                .map(|package| contains(own, package.id)),
+        )?;
+    }
+    Ok(())
 }
 
 fn relation(from: Ref, kind: &'static str, to: Ref) -> Relationship {
     Relationship { from, kind, to }
 }
 
-pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
+pub(super) fn write(model: &Model<'_>, paper: &mut Paper<'_>) -> serde_json::Result<()> {
     let version = model.release.version.to_string();
-    let release = || Package {
-        version_info: Some(&version),
-        ..Package::new(Ref::Release, model.release.product.as_str(), "APPLICATION")
-    };
-    let describes = || relation(Ref::Document, "DESCRIBES", Ref::Release);
     let root = Root {
         id: Ref::Document,
         spdx_version: "SPDX-2.3",
@@ -189,11 +187,22 @@ pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
             created: &model.published,
             creators: [format!("Tool: {TOOL}")],
         },
-        packages: Each(|| once(release()).chain(packages(model))),
-        has_extracted_licensing_infos: extracted(model),
-        relationships: Each(|| once(describes()).chain(relationships(model))),
     };
-    to_json(model, &root)
+    paper.open(&root, "packages")?;
+    paper.element(&Package {
+        version_info: Some(&version),
+        ..Package::new(Ref::Release, model.release.product.as_str(), "APPLICATION")
+    })?;
+    packages(model, paper)?;
+    let extracted = extracted(model);
+    if !extracted.is_empty() {
+        paper.another("hasExtractedLicensingInfos")?;
+        paper.elements(extracted)?;
+    }
+    paper.another("relationships")?;
+    paper.element(&relation(Ref::Document, "DESCRIBES", Ref::Release))?;
+    relationships(model, paper)?;
+    paper.close()
 }
 
 fn capability<'a>(part: &'a Part<'_>) -> Package<'a> {
@@ -225,10 +234,10 @@ fn image<'a>(part: &'a ImagePart<'_>) -> Package<'a> {
     }
 }
 
-fn file(part: &FilePart) -> Package<'_> {
+fn file(id: Id, path: &str, sha256: Digest) -> Package<'_> {
     Package {
-        checksums: Some(checksum(part.sha256)),
-        ..Package::new(Ref::Part(part.id), &part.path, "FILE")
+        checksums: Some(checksum(sha256)),
+        ..Package::new(Ref::Part(id), path, "FILE")
     }
 }
 

@@ -6,15 +6,21 @@ use sealift_verifier::{digest::Digest, release::Kind};
 use serde::{Serialize, Serializer};
 
 use super::{
-    TOOL, append,
-    model::{Id, Model, PackagePart, Part},
-    paper,
+    TOOL,
+    model::{FilePart, Id, Model, PackagePart, Part},
+    paper::{Form, Paper},
 };
-use crate::error::Result;
 
 const CONTEXT: &str = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
 /// What the creation information is called: all elements share it.
 const CREATION: &str = "_:creation";
+
+/// A document but for its graph.
+#[derive(Serialize)]
+struct Document {
+    #[serde(rename = "@context")]
+    context: &'static str,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,7 +33,7 @@ struct Creation<'a> {
     spec_version: &'static str,
 }
 
-/// An element of any class; each uses some of the properties.
+/// An element of any class, but for where a relation leads; each uses some of the properties.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Element<'a> {
@@ -72,8 +78,6 @@ struct Element<'a> {
     relationship_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Iri<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    to: Vec<Iri<'a>>,
 }
 
 #[derive(Serialize)]
@@ -117,26 +121,24 @@ impl Serialize for Iri<'_> {
 }
 
 /// The graph, while it grows: each node is written when it is known.
-struct Graph<'a> {
+struct Graph<'a, 'p, 't> {
     uuid: &'a str,
-    json: Vec<u8>,
+    paper: &'p mut Paper<'t>,
     relations: usize,
     suppliers: BTreeMap<&'a str, Iri<'a>>,
     licenses: BTreeMap<&'a str, Iri<'a>>,
 }
 
-pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
+pub(super) fn write(model: &Model<'_>, paper: &mut Paper<'_>) -> serde_json::Result<()> {
     let version = model.release.version.to_string();
     let mut graph = Graph {
         uuid: &model.uuid,
-        json: paper(model),
+        paper,
         relations: 0,
         suppliers: BTreeMap::new(),
         licenses: BTreeMap::new(),
     };
-    graph.json.extend(br#"{"@context":"#);
-    append(&mut graph.json, &CONTEXT)?;
-    graph.json.extend(br#","@graph":["#);
+    graph.paper.open(&Document { context: CONTEXT }, "@graph")?;
     let name = |name| Iri {
         uuid: &model.uuid,
         name: Local::Fixed(name),
@@ -149,7 +151,7 @@ pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
         created_by: [agent],
         spec_version: "3.0.1",
     };
-    append(&mut graph.json, &creation)?;
+    graph.paper.element(&creation)?;
     graph.add(&Element {
         name: Some(TOOL),
         ..Element::new("SoftwareAgent", agent)
@@ -170,13 +172,28 @@ pub(super) fn write(model: &Model<'_>) -> Result<Vec<u8>> {
         purpose: Some("application"),
         ..Element::new("software_Package", release)
     })?;
-    let parts = model.parts.iter().map(|part| graph.part(part.id)).collect();
+    let parts = model.parts.iter().map(|part| part.id);
     graph.relate(release, "contains", parts)?;
+    let forms = Forms {
+        file: FilePart::form(|id, path, sha256| Element {
+            name: Some(path),
+            verified_using: Some(hash(sha256)),
+            ..Element::new("software_File", graph.part(id))
+        })?,
+        id: Id::form(|id| graph.part(id))?,
+    };
     for part in &model.parts {
-        graph.capability(part)?;
+        graph.capability(part, &forms)?;
     }
-    graph.json.extend(b"]}");
-    Ok(graph.json)
+    graph.paper.close()
+}
+
+/// What is said of files.
+struct Forms {
+    /// That one is there.
+    file: Form<3>,
+    /// What it is called.
+    id: Form<1>,
 }
 
 impl<'a> Element<'a> {
@@ -198,15 +215,13 @@ impl<'a> Element<'a> {
             expression: None,
             relationship_type: None,
             from: None,
-            to: Vec::new(),
         }
     }
 }
 
-impl<'a> Graph<'a> {
-    fn add(&mut self, element: &Element<'a>) -> Result<()> {
-        self.json.push(b',');
-        append(&mut self.json, element)
+impl<'a> Graph<'a, '_, '_> {
+    fn add(&mut self, element: &Element<'a>) -> serde_json::Result<()> {
+        self.paper.element(element)
     }
 
     fn part(&self, id: Id) -> Iri<'a> {
@@ -217,24 +232,39 @@ impl<'a> Graph<'a> {
     }
 
     /// A relation to all of `to`; without them there is none.
-    fn relate(&mut self, from: Iri<'a>, kind: &'static str, to: Vec<Iri<'a>>) -> Result<()> {
-        if to.is_empty() {
+    fn relate(
+        &mut self,
+        from: Iri<'a>,
+        kind: &'static str,
+        to: impl Iterator<Item = Id>,
+    ) -> serde_json::Result<()> {
+        let mut to = to.peekable();
+        if to.peek().is_none() {
             return Ok(());
         }
+        self.begin_relation(from, kind)?;
+        for id in to {
+            self.paper.element(&self.part(id))?;
+        }
+        self.paper.close()
+    }
+
+    /// Begins a relation; what it leads to follows.
+    fn begin_relation(&mut self, from: Iri<'a>, kind: &'static str) -> serde_json::Result<()> {
         self.relations += 1;
         let id = Iri {
             uuid: self.uuid,
             name: Local::Other("r", self.relations),
         };
-        self.add(&Element {
+        let relation = Element {
             relationship_type: Some(kind),
             from: Some(from),
-            to,
             ..Element::new("Relationship", id)
-        })
+        };
+        self.paper.open_element(&relation, "to")
     }
 
-    fn capability(&mut self, part: &'a Part<'_>) -> Result<()> {
+    fn capability(&mut self, part: &'a Part<'_>, forms: &Forms) -> serde_json::Result<()> {
         let own = self.part(part.id);
         let vendor = part.capability.vendor.as_deref();
         let supplied_by = vendor.map(|name| self.supplier(name)).transpose()?;
@@ -252,12 +282,9 @@ impl<'a> Graph<'a> {
             ..Element::new("software_Package", own)
         })?;
         self.license(own, part.license)?;
-        let required = part.requires.iter().map(|id| self.part(*id)).collect();
-        self.relate(own, "dependsOn", required)?;
-        let mut inside = Vec::new();
+        self.relate(own, "dependsOn", part.requires.iter().copied())?;
         for image in &part.images {
             let id = self.part(image.id);
-            inside.push(id);
             self.add(&Element {
                 name: Some(&image.name),
                 purl: Some(&image.purl),
@@ -265,27 +292,32 @@ impl<'a> Graph<'a> {
                 verified_using: Some(hash(image.sha256)),
                 ..Element::new("software_Package", id)
             })?;
-            let packages = self.packages(&image.packages)?;
-            self.relate(id, "contains", packages)?;
+            self.packages(&image.packages)?;
+            self.relate(id, "contains", image.packages.iter().map(|inner| inner.id))?;
         }
         for file in &part.files {
-            let id = self.part(file.id);
-            inside.push(id);
-            self.add(&Element {
-                name: Some(&file.path),
-                verified_using: Some(hash(file.sha256)),
-                ..Element::new("software_File", id)
-            })?;
+            file.add(&forms.file, self.paper)?;
         }
-        inside.extend(self.packages(&part.packages)?);
-        self.relate(own, "contains", inside)
+        self.packages(&part.packages)?;
+        if part.images.is_empty() && part.files.is_empty() && part.packages.is_empty() {
+            return Ok(());
+        }
+        self.begin_relation(own, "contains")?;
+        for image in &part.images {
+            self.paper.element(&self.part(image.id))?;
+        }
+        for file in &part.files {
+            self.paper.filled(&forms.id, [&file.id])?;
+        }
+        for package in &part.packages {
+            self.paper.element(&self.part(package.id))?;
+        }
+        self.paper.close()
     }
 
-    fn packages(&mut self, packages: &'a [PackagePart<'_>]) -> Result<Vec<Iri<'a>>> {
-        let mut ids = Vec::new();
+    fn packages(&mut self, packages: &'a [PackagePart<'_>]) -> serde_json::Result<()> {
         for part in packages {
             let id = self.part(part.id);
-            ids.push(id);
             self.add(&Element {
                 name: Some(&part.package.name),
                 version: part.version(),
@@ -295,11 +327,11 @@ impl<'a> Graph<'a> {
             })?;
             self.license(id, part.package.license.as_deref())?;
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// The element of a supplier, which is there once.
-    fn supplier(&mut self, name: &'a str) -> Result<Iri<'a>> {
+    fn supplier(&mut self, name: &'a str) -> serde_json::Result<Iri<'a>> {
         let number = self.suppliers.len() + 1;
         if let Some(known) = self.suppliers.get(name) {
             return Ok(*known);
@@ -317,7 +349,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Says that an element has a license. Each expression is there once.
-    fn license(&mut self, of: Iri<'a>, expression: Option<&'a str>) -> Result<()> {
+    fn license(&mut self, of: Iri<'a>, expression: Option<&'a str>) -> serde_json::Result<()> {
         let Some(expression) = expression else {
             return Ok(());
         };
@@ -335,7 +367,9 @@ impl<'a> Graph<'a> {
             })?;
             id
         };
-        self.relate(of, "hasDeclaredLicense", vec![id])
+        self.begin_relation(of, "hasDeclaredLicense")?;
+        self.paper.element(&id)?;
+        self.paper.close()
     }
 }
 
