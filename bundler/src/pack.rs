@@ -5,16 +5,18 @@
 //! frame holds its tar header and is written last, because only then is its digest known. Here contents are read;
 //! `writer` puts what comes of them behind each other, so that neither waits for the other.
 
+mod buffers;
 mod small;
 mod writer;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fs::File,
     io::{ErrorKind, Read},
     sync::Arc,
 };
 
+use hashbrown::HashSet;
 use sealift_verifier::{
     delivery::{self, Delivery, DeliveryKind, Pack},
     digest::{Digest, Hasher},
@@ -26,11 +28,12 @@ use sealift_verifier::{
     tree::Tree,
 };
 
-pub(crate) use self::{small::Shortest, writer::WrittenPack};
 use self::{
+    buffers::{Buffer, Buffers},
     small::Small,
     writer::{Next, Queue},
 };
+pub(crate) use self::{small::Shortest, writer::WrittenPack};
 use crate::{
     build::Tools,
     diff::Side,
@@ -97,11 +100,13 @@ fn pack_to(
     tools: &Tools<'_>,
 ) -> Result<Packed> {
     let stored = stored_blobs(plan);
+    let mut seen = HashSet::with_capacity(plan.found().count());
+    seen.extend(stored.iter().map(|s| s.blob.digest()));
     let (queue, queued) = writer::queue(tools.threads);
     let packer = Packer {
+        open: Small::new(&queue.buffers),
         queue,
-        open: Small::new(),
-        seen: stored.iter().map(|s| s.blob.digest()).collect(),
+        seen,
         tools,
     };
     let (Side { release, trees }, packs) = std::thread::scope(|scope| {
@@ -238,7 +243,7 @@ impl Contents for Packer<'_> {
     }
 
     fn document(&mut self, write: &dyn Fn(&mut Take<'_>) -> Result<()>) -> Result<BlobRef> {
-        let mut document = Document::default();
+        let mut document = Document::new(&self.queue.buffers);
         write(&mut |piece| document.add(piece, &self.queue))?;
         let size = document.size;
         Ok(BlobRef(document.end(self)?, size))
@@ -258,14 +263,20 @@ impl Packer<'_> {
     fn release(mut self, plan: &Plan, packages: Inventory<'_>) -> Result<Side> {
         let bills = Bills::Made(&|| packages.packages());
         let side = release_with(plan, &bills, &mut self)?;
-        let last = std::mem::replace(&mut self.open, Small::new());
+        let last = self.begin();
         self.close(last)?;
         Ok(side)
     }
 
+    /// Begins another pack of small files, and gives the one before.
+    fn begin(&mut self) -> Small {
+        std::mem::replace(&mut self.open, Small::new(&self.queue.buffers))
+    }
+
     fn small(&mut self, source: &Source, size: u64, known: Option<Digest>) -> Result<Digest> {
         let length = usize::try_from(size).unwrap_or(usize::MAX);
-        let mut next = (!self.open.has_room(length)).then(Small::new);
+        let has_room = self.open.has_room(length);
+        let mut next = (!has_room).then(|| Small::new(&self.queue.buffers));
         let digest = match known {
             Some(known) => known,
             None => {
@@ -283,7 +294,7 @@ impl Packer<'_> {
             self.open
                 .keep(digest, length, known.map(|_| source.clone()));
             if self.open.ends() {
-                let full = std::mem::replace(&mut self.open, Small::new());
+                let full = self.begin();
                 self.close(full)?;
             }
         }
@@ -367,7 +378,8 @@ impl Packer<'_> {
         let mut tail = tar::zeros_after(size).len() + tar::ZEROS.len();
         while left > 0 || tail > 0 {
             let most = left.min(FRAME_BYTES as u64);
-            let mut tar = vec![0; usize::try_from(most).unwrap_or(FRAME_BYTES)];
+            let mut tar = self.queue.buffers.take();
+            tar.resize(usize::try_from(most).unwrap_or(FRAME_BYTES), 0);
             reader.read_exact(&mut tar).map_err(|e| match e.kind() {
                 ErrorKind::UnexpectedEof => changed(source, "is shorter than a moment ago"),
                 _ => io(e),
@@ -377,7 +389,8 @@ impl Packer<'_> {
             left -= most;
             if left == 0 {
                 let more = tail.min(FRAME_BYTES - tar.len());
-                tar.resize(tar.len() + more, 0);
+                let length = tar.len() + more;
+                tar.resize(length, 0);
                 tail -= more;
             }
             let frame = self.queue.compress(tar, LEVEL)?;
@@ -393,17 +406,32 @@ impl Packer<'_> {
 }
 
 /// A document that is being made, and packed meanwhile.
-#[derive(Default)]
 struct Document {
     hasher: Hasher,
     size: u64,
     /// The last frame that was begun.
-    open: Vec<u8>,
+    open: Buffer,
     /// Whether there was another one before.
     is_long: bool,
 }
 
 impl Document {
+    fn new(buffers: &Buffers) -> Self {
+        Self {
+            hasher: Hasher::default(),
+            size: 0,
+            open: Self::frame(buffers),
+            is_long: false,
+        }
+    }
+
+    /// An empty frame.
+    fn frame(buffers: &Buffers) -> Buffer {
+        let mut frame = buffers.take();
+        frame.clear();
+        frame
+    }
+
     fn add(&mut self, mut piece: &[u8], queue: &Queue) -> Result<()> {
         self.hasher.update(piece);
         self.size += piece.len() as u64;
@@ -429,7 +457,7 @@ impl Document {
                 kept: false,
             })?;
         }
-        let full = std::mem::replace(&mut self.open, Vec::with_capacity(FRAME_BYTES));
+        let full = std::mem::replace(&mut self.open, Self::frame(&queue.buffers));
         let frame = queue.compress(full, DOCUMENT_LEVEL)?;
         queue.add(Next::Frame(frame))
     }
@@ -437,7 +465,7 @@ impl Document {
     /// Puts a short one among small files, or ends the pack of a long one.
     fn end(mut self, packer: &mut Packer<'_>) -> Result<Digest> {
         if !self.is_long && is_small(self.size) {
-            return packer.file(&Source::Bytes(self.open), self.size);
+            return packer.file(&Source::Bytes(self.open.to_vec()), self.size);
         }
         let digest = std::mem::take(&mut self.hasher).finish();
         let tail = [tar::zeros_after(self.size), &tar::ZEROS].concat();

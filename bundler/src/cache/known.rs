@@ -22,6 +22,8 @@ pub(super) struct Known {
     stored: Vec<[u8; RECORD]>,
     /// Which of these were used in this run.
     used: Vec<bool>,
+    /// The one behind that which was found last: files are asked for in the order that they were learned in, as a rule.
+    next: usize,
     /// Where each of them is, by its place.
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -40,6 +42,7 @@ impl Known {
         let mut known = Self {
             stored: Vec::with_capacity(stored.len()),
             used: Vec::with_capacity(stored.len()),
+            next: 0,
             numbers: HashTable::with_capacity(stored.len()),
             hasher: DefaultHashBuilder::default(),
         };
@@ -71,7 +74,13 @@ impl Known {
 
     /// The digest of what lay at `place` when it looked like this.
     pub(super) fn recall(&mut self, place: &Place, looks: &Looks) -> Option<Digest> {
-        let number = self.number(&place_bytes(place))?;
+        let place = place_bytes(place);
+        let next = self.stored.get(self.next);
+        let number = match next.filter(|next| next.starts_with(&place)) {
+            Some(_) => self.next,
+            None => self.number(&place)?,
+        };
+        self.next = number + 1;
         let (looked, digest) = self.stored.get(number)?[PLACE..].split_first_chunk::<LOOKS>()?;
         if *looked != looks_bytes(looks) {
             return None;

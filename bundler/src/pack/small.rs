@@ -4,7 +4,10 @@ use std::io::{ErrorKind, Read};
 
 use sealift_verifier::{digest::Digest, limits::FRAME_BYTES, release::BlobRef, tar};
 
-use super::changed;
+use super::{
+    buffers::{Buffer, Buffers},
+    changed,
+};
 use crate::{
     cache::Cache,
     error::{Error, Result},
@@ -20,8 +23,8 @@ const SPAN: u64 = 1 << 20;
 
 /// The tar of a pack, as far as it is filled.
 pub(super) struct Small {
-    /// As long as a pack can be, but nothing before the first content is read.
-    tar: Vec<u8>,
+    /// What was read is in its place; all else is what an earlier pack has left.
+    tar: Buffer,
     used: usize,
     blobs: Vec<BlobRef>,
     /// Contents that are known but were not read: where they belong, and where they lie.
@@ -29,9 +32,9 @@ pub(super) struct Small {
 }
 
 impl Small {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(buffers: &Buffers) -> Self {
         Self {
-            tar: Vec::new(),
+            tar: buffers.take(),
             used: 0,
             blobs: Vec::new(),
             unread: Vec::new(),
@@ -85,7 +88,7 @@ impl Small {
     }
 
     /// The whole tar, and what lies in it. Reads what was not read yet.
-    pub(super) fn finish(mut self, cache: &Cache) -> Result<(Vec<u8>, Vec<BlobRef>)> {
+    pub(super) fn finish(mut self, cache: &Cache) -> Result<(Buffer, Vec<BlobRef>)> {
         self.reach(self.used + 1);
         for (start, blob, source) in &self.unread {
             let size = usize::try_from(blob.size()).unwrap_or(usize::MAX);
@@ -188,9 +191,9 @@ mod tests {
 
     /// Where packs of these blobs end: the last blob of each, and its length.
     fn ends(blobs: &[BlobRef]) -> Vec<(BlobRef, usize)> {
-        let (mut ends, mut open) = (Vec::new(), Small::new());
+        let (mut ends, mut open) = (Vec::new(), Small::new(&Buffers::default()));
         let mut close = |open: &mut Small| {
-            let full = std::mem::replace(open, Small::new());
+            let full = std::mem::replace(open, Small::new(&Buffers::default()));
             ends.extend(full.blobs.last().map(|last| (*last, full.used)));
         };
         for blob in blobs {

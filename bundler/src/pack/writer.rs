@@ -11,6 +11,7 @@ use sealift_verifier::{
     tar,
 };
 
+use super::buffers::Buffers;
 use crate::{
     build::Tools,
     cache::CachedPack,
@@ -45,6 +46,8 @@ pub(super) struct Frame {
 /// Where all of this goes, in order. Whoever is ahead of the writer waits here, so that memory and open files stay
 /// bounded.
 pub(super) struct Queue {
+    /// For the frames that it is given.
+    pub(super) buffers: Buffers,
     compressor: Compressor,
     next: SyncSender<Next>,
     /// Holds one thing for each [`UNIT`] of frames under way.
@@ -66,6 +69,7 @@ pub(super) fn queue(threads: usize) -> (Queue, Queued) {
     let (next, queued) = sync_channel((most_open() / 4).max(1));
     let (begin, end) = sync_channel((threads.max(1) + 1) * FRAME_BYTES / UNIT);
     let queue = Queue {
+        buffers: Buffers::default(),
         compressor: Compressor::new(threads),
         next,
         units: begin,

@@ -764,7 +764,7 @@ fn a_program_without_packages_is_read_once_and_again_when_it_changes() {
     let path = folder.path().join("program");
     let auditable = elf::tests::program(r#"{"packages":[{"name":"serde","version":"1.0.0"}]}"#);
     let plain = vec![b'#'; auditable.len()];
-    let write = |bytes: &[u8]| std::fs::write(&path, bytes).unwrap();
+    let write = |bytes: &[u8]| File::create(&path).unwrap().write_all(bytes).unwrap();
     write(&plain);
     let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
     let settled = || std::thread::sleep(std::time::Duration::from_millis(2500));
