@@ -102,8 +102,10 @@ impl Drop for Done<'_> {
         let mut todo = self.todo.lock().unwrap_or_else(PoisonError::into_inner);
         todo.unfinished += self.below.len();
         todo.unfinished -= 1;
+        if !self.below.is_empty() || todo.unfinished == 0 {
+            self.more.notify_all();
+        }
         todo.folders.append(&mut self.below);
-        self.more.notify_all();
     }
 }
 
