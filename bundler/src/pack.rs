@@ -6,6 +6,7 @@
 //! `writer` puts what comes of them behind each other, so that neither waits for the other.
 
 mod buffers;
+mod document;
 mod small;
 mod writer;
 
@@ -29,7 +30,8 @@ use sealift_verifier::{
 };
 
 use self::{
-    buffers::{Buffer, Buffers},
+    buffers::Buffer,
+    document::Document,
     small::Small,
     writer::{Next, Queue},
 };
@@ -236,7 +238,12 @@ impl Contents for Packer<'_> {
         }
         let blob = BlobRef(digest, size);
         if !self.seen.contains(&digest) && !self.take_cached(blob, DOCUMENT_LEVEL)? {
-            self.large_made(bytes, blob)?;
+            let mut document = Document::new(&self.queue.buffers);
+            let mut take = frames_to(&self.queue, true);
+            document.add(&bytes, &mut take)?;
+            document.end(&mut take)?;
+            drop(take);
+            self.end_large(blob)?;
         }
         self.tools.packed(size);
         Ok(())
@@ -244,9 +251,24 @@ impl Contents for Packer<'_> {
 
     fn document(&mut self, write: &dyn Fn(&mut Take<'_>) -> Result<()>) -> Result<BlobRef> {
         let mut document = Document::new(&self.queue.buffers);
-        write(&mut |piece| document.add(piece, &self.queue))?;
-        let size = document.size;
-        Ok(BlobRef(document.end(self)?, size))
+        let mut hasher = Hasher::default();
+        // With each release, it is another one.
+        let mut take = frames_to(&self.queue, false);
+        write(&mut |piece| {
+            hasher.update(piece);
+            document.add(piece, &mut take)
+        })?;
+        let blob = BlobRef(hasher.finish(), document.size());
+        if is_small(blob.size()) {
+            drop(take);
+            self.file(&Source::Bytes(document.into_short()), blob.size())?;
+        } else {
+            document.end(&mut take)?;
+            drop(take);
+            self.end_large(blob)?;
+            self.tools.packed(blob.size());
+        }
+        Ok(blob)
     }
 
     fn image_blob(&mut self, blob: &PlannedBlob) -> Result<()> {
@@ -331,23 +353,6 @@ impl Packer<'_> {
         Ok(digest)
     }
 
-    /// Gives what was made here a pack of its own, without another copy of it in memory.
-    fn large_made(&mut self, mut bytes: Vec<u8>, blob: BlobRef) -> Result<()> {
-        self.queue.add(Next::Large {
-            level: DOCUMENT_LEVEL,
-            kept: true,
-        })?;
-        bytes.extend(tar::zeros_after(blob.size()));
-        bytes.extend(tar::ZEROS);
-        let bytes = Arc::new(bytes);
-        for start in (0..bytes.len()).step_by(FRAME_BYTES) {
-            let part = Part(Arc::clone(&bytes), start);
-            let frame = self.queue.compress(part, DOCUMENT_LEVEL)?;
-            self.queue.add(Next::Frame(frame))?;
-        }
-        self.end_large(blob)
-    }
-
     /// Ends the pack of a large blob, which is dropped if it turns out to be in the bundle already.
     fn end_large(&mut self, blob: BlobRef) -> Result<()> {
         self.queue.add(if self.seen.insert(blob.digest()) {
@@ -405,91 +410,18 @@ impl Packer<'_> {
     }
 }
 
-/// A document that is being made, and packed meanwhile.
-struct Document {
-    hasher: Hasher,
-    size: u64,
-    /// The last frame that was begun.
-    open: Buffer,
-    /// Whether there was another one before.
-    is_long: bool,
-}
-
-impl Document {
-    fn new(buffers: &Buffers) -> Self {
-        Self {
-            hasher: Hasher::default(),
-            size: 0,
-            open: Self::frame(buffers),
-            is_long: false,
-        }
-    }
-
-    /// An empty frame.
-    fn frame(buffers: &Buffers) -> Buffer {
-        let mut frame = buffers.take();
-        frame.clear();
-        frame
-    }
-
-    fn add(&mut self, mut piece: &[u8], queue: &Queue) -> Result<()> {
-        self.hasher.update(piece);
-        self.size += piece.len() as u64;
-        loop {
-            let room = FRAME_BYTES - self.open.len();
-            if piece.len() <= room {
-                self.open.extend_from_slice(piece);
-                return Ok(());
-            }
-            let (fits, rest) = piece.split_at(room);
-            self.open.extend_from_slice(fits);
-            self.close(queue)?;
-            piece = rest;
-        }
-    }
-
-    /// Has a full frame compressed.
-    fn close(&mut self, queue: &Queue) -> Result<()> {
-        if !std::mem::replace(&mut self.is_long, true) {
-            // With each release, it is another one.
+/// Begins a pack with the first frame of a document, and has each of them compressed.
+fn frames_to(queue: &Queue, kept: bool) -> impl FnMut(Buffer) -> Result<()> {
+    let mut is_begun = false;
+    move |frame| {
+        if !std::mem::replace(&mut is_begun, true) {
             queue.add(Next::Large {
                 level: DOCUMENT_LEVEL,
-                kept: false,
+                kept,
             })?;
         }
-        let full = std::mem::replace(&mut self.open, Self::frame(&queue.buffers));
-        let frame = queue.compress(full, DOCUMENT_LEVEL)?;
+        let frame = queue.compress(frame, DOCUMENT_LEVEL)?;
         queue.add(Next::Frame(frame))
-    }
-
-    /// Puts a short one among small files, or ends the pack of a long one.
-    fn end(mut self, packer: &mut Packer<'_>) -> Result<Digest> {
-        if !self.is_long && is_small(self.size) {
-            return packer.file(&Source::Bytes(self.open.to_vec()), self.size);
-        }
-        let digest = std::mem::take(&mut self.hasher).finish();
-        let tail = [tar::zeros_after(self.size), &tar::ZEROS].concat();
-        let room = (FRAME_BYTES - self.open.len()).min(tail.len());
-        let (fits, rest) = tail.split_at(room);
-        self.open.extend_from_slice(fits);
-        self.close(&packer.queue)?;
-        if !rest.is_empty() {
-            self.open.extend_from_slice(rest);
-            self.close(&packer.queue)?;
-        }
-        packer.end_large(BlobRef(digest, self.size))?;
-        packer.tools.packed(self.size);
-        Ok(digest)
-    }
-}
-
-/// The frame of these bytes that begins here.
-struct Part(Arc<Vec<u8>>, usize);
-
-impl AsRef<[u8]> for Part {
-    fn as_ref(&self) -> &[u8] {
-        let Self(bytes, start) = self;
-        &bytes[*start..bytes.len().min(start + FRAME_BYTES)]
     }
 }
 
