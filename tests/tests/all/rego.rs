@@ -153,7 +153,7 @@ fn what_all_packages_say_counts_beside_the_rules_with_types() {
 /// Rules that can be read, and what is told of each when it is evaluated.
 const HARMFUL: &[(&str, &str)] = &[
     (
-        "deny contains \"x\" if { some i in numbers.range(1, 3000); some j in numbers.range(1, 3000); i * j == -1 }",
+        "deny contains \"x\" if { some i in numbers.range(1, 10000); some j in numbers.range(1, 10000); i * j == -1 }",
         "took more than",
     ),
     (
@@ -494,7 +494,7 @@ fn a_test_that_loops_takes_no_other_with_it() {
     let rules = "package sealift.x\ndeny contains \"x\" if input.release.counter > 8\n";
     let tests = "package sealift.x_test\nimport data.sealift.x\n\
         test_fine if count(x.deny) == 1 with input as {\"release\": {\"counter\": 9}}\n\
-        test_loops if { some i in numbers.range(1, 3000); some j in numbers.range(1, 3000); i * j == -1 }\n\
+        test_loops if { some i in numbers.range(1, 10000); some j in numbers.range(1, 10000); i * j == -1 }\n\
         test_says_no if count(x.deny) == 1 with input as {\"release\": {\"counter\": 8}}\n";
     let folder = stage.policy("", &[("x.rego", rules), ("x_test.rego", tests)]);
     let report = stage
